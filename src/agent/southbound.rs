@@ -1,0 +1,174 @@
+//! The Southbound's session: which remotes, which rows, and when what was asked for is there as a whole.
+
+use tokio::sync::mpsc;
+
+use super::Event;
+use crate::{
+    config::Config,
+    ovsdb::{ClientCommand, ClientEvent, Remotes, TlsOptions, io::Options, session},
+    reconcile::Reconciler,
+    southbound::feed,
+};
+
+/// How many commands may wait for the session.
+const QUEUE: usize = 64;
+
+/// The session, once its remotes are known.
+pub struct Southbound {
+    config: Config,
+    events: mpsc::Sender<Event>,
+    commands: Option<mpsc::Sender<ClientCommand>>,
+    remotes: Option<String>,
+    chassis: Option<String>,
+    sent: u64,
+    applied: u64,
+    loaded: bool,
+    /// What is wanted has changed, and the session was not told yet.
+    unasked: bool,
+    waits_for: Option<&'static str>,
+}
+
+impl Southbound {
+    /// A session that is not started yet.
+    pub fn new(config: &Config, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            config: config.clone(),
+            events,
+            commands: None,
+            remotes: None,
+            chassis: None,
+            sent: 0,
+            applied: 0,
+            loaded: false,
+            unasked: false,
+            waits_for: None,
+        }
+    }
+
+    /// Options have changed; where the Southbound is may be one of them.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.config = config.clone();
+    }
+
+    /// Follows this node's settings and what the intent looks at.
+    pub fn follow(&mut self, reconciler: &mut Reconciler) {
+        if !reconciler.knows_node() {
+            return;
+        }
+        let settings = reconciler.node().settings();
+        let remotes =
+            self.config.sb_connection.clone().or_else(|| settings.ovn_remote.as_deref().map(str::to_owned));
+        let chassis = settings.system_id.as_deref().map(str::to_owned);
+        let (Some(remotes), true) = (remotes.clone(), chassis.is_some()) else {
+            let missing = match remotes {
+                None => {
+                    "external_ids:ovn-remote is not set in Open_vSwitch, nor ovn_sb_connection in the configuration"
+                }
+                Some(_) => "external_ids:system-id is not set in Open_vSwitch",
+            };
+            self.wait_for(missing, reconciler);
+            return;
+        };
+        self.waits_for = None;
+        if self.remotes.as_ref() != Some(&remotes) {
+            self.connect(remotes, reconciler);
+        }
+        self.unasked |= reconciler.subjects_changed() || self.chassis != chassis;
+        self.chassis = chassis;
+        if self.unasked {
+            self.unasked = !self.ask(reconciler);
+        }
+        if self.loaded && !self.unasked && self.applied == self.sent {
+            reconciler.southbound_whole();
+        }
+    }
+
+    fn wait_for(&mut self, missing: &'static str, reconciler: &mut Reconciler) {
+        if self.waits_for != Some(missing) && !self.loaded {
+            tracing::warn!("waiting: {missing}");
+            reconciler.southbound_down(missing.to_owned());
+            self.waits_for = Some(missing);
+        }
+    }
+
+    fn connect(&mut self, text: String, reconciler: &mut Reconciler) {
+        let remotes: Remotes = match text.parse() {
+            Ok(remotes) => remotes,
+            Err(error) => {
+                tracing::error!(%error, remotes = text, "the Southbound's remotes are unusable");
+                reconciler.southbound_down(error.to_string());
+                self.remotes = Some(text);
+                return;
+            }
+        };
+        tracing::info!(remotes = text, "Southbound");
+        self.remotes = Some(text);
+        if let Some(commands) = &self.commands {
+            self.loaded = false;
+            let _ = commands.try_send(ClientCommand::SetRemotes(remotes));
+            return;
+        }
+        let tls = TlsOptions {
+            private_key: self.config.tls.private_key.clone(),
+            certificate: self.config.tls.certificate.clone(),
+            ca_cert: self.config.tls.ca_cert.clone(),
+        };
+        let session = session::Config::new("OVN_Southbound", feed::monitors(self.chassis.as_deref()));
+        let options = Options { remotes, shuffle: true, tls: Some(tls), session };
+        let (commands, commands_in) = mpsc::channel(QUEUE);
+        let (events, mut events_out) = mpsc::channel(QUEUE);
+        tokio::spawn(crate::ovsdb::io::run(options, commands_in, events));
+        let forward = self.events.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events_out.recv().await {
+                if forward.send(Event::Southbound(event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.commands = Some(commands);
+    }
+
+    /// Asks for the rows that are wanted now; false where the session takes no command, and it is to be asked again.
+    fn ask(&mut self, reconciler: &Reconciler) -> bool {
+        let conditions = feed::conditions(self.chassis.as_deref(), reconciler.subjects());
+        let serial = self.sent + 1;
+        let command = ClientCommand::SetConditions(conditions.into(), serial);
+        let taken = self.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok());
+        if taken {
+            self.sent = serial;
+        }
+        taken
+    }
+
+    /// Takes in what the session says.
+    pub fn event(&mut self, event: ClientEvent, reconciler: &mut Reconciler) {
+        match event {
+            ClientEvent::Down(reason) => {
+                tracing::warn!(reason, "Southbound is away; what stands is kept");
+                self.loaded = false;
+                reconciler.southbound_down(reason);
+            }
+            ClientEvent::Up { absent } => {
+                for (table, column) in absent {
+                    tracing::debug!(table, column, "the Southbound's schema lacks a column");
+                }
+            }
+            ClientEvent::Updates(updates) => {
+                tracing::debug!(rows = updates.len(), origin = ?updates.origin, "Southbound rows");
+                match feed::apply(reconciler.replica_mut(), &updates) {
+                    Ok(()) => self.loaded = true,
+                    Err(error) => {
+                        tracing::error!(%error, "the Southbound is read anew");
+                        self.loaded = false;
+                        if let Some(commands) = &self.commands {
+                            let _ = commands.try_send(ClientCommand::Resync);
+                        }
+                    }
+                }
+            }
+            ClientEvent::ConditionsApplied { serial } => self.applied = serial,
+            ClientEvent::TransactReply { .. } => {}
+        }
+    }
+}

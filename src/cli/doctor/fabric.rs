@@ -1,0 +1,147 @@
+//! The way to the fabric: the VTEP address, and what a tenant's packet may weigh on it.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use super::{Findings, ovs::Node};
+use crate::{
+    cli::peers::netlink,
+    config::Config,
+    planes::kernel::{decode::Event, dump::Question},
+};
+
+/// What VXLAN adds (RFC 7348, section 5): Ethernet 14, VXLAN 8, UDP 8, and IPv4's 20 or IPv6's 40 bytes.
+const OVERHEAD_IPV4: u32 = 50;
+const OVERHEAD_IPV6: u32 = 70;
+
+/// The MTU that tenants have where nobody says otherwise.
+const USUAL_MTU: u32 = 1500;
+
+/// Looks at the way to these neighbours.
+pub fn examine(config: &Config, node: &Node, neighbours: &[IpAddr], findings: &mut Findings) {
+    findings.about("fabric");
+    let addresses = match host_addresses() {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            findings.fail(error, "is netlink allowed here?");
+            return;
+        }
+    };
+    let remedy = "set evpn_local_ip or evpn_nic, or put a host address on lo";
+    let vtep = match vtep(config, node, &addresses) {
+        Some((vtep, why)) if addresses.iter().any(|(_, address)| *address == vtep) => {
+            findings.ok(format!("the VTEP address is {vtep} ({why})"));
+            vtep
+        }
+        Some((vtep, why)) => {
+            findings.fail(format!("the VTEP address {vtep} ({why}) is not on this host"), remedy);
+            vtep
+        }
+        None => {
+            findings.fail("there is no VTEP address", remedy);
+            return;
+        }
+    };
+    let overhead = if vtep.is_ipv4() { OVERHEAD_IPV4 } else { OVERHEAD_IPV6 };
+    for neighbour in neighbours {
+        mtu(*neighbour, overhead, findings);
+    }
+}
+
+type Addresses = Vec<(String, IpAddr)>;
+
+fn host_addresses() -> Result<Addresses, String> {
+    let links = netlink::ask(Question::Links)?;
+    let name = |index| {
+        links.iter().find_map(|event| match event {
+            Event::Link(at, link) if *at == index => Some(link.name.to_string()),
+            _ => None,
+        })
+    };
+    let address = |event: &Event| match event {
+        Event::Address(index, address, _) => Some((name(*index)?, *address)),
+        _ => None,
+    };
+    Ok(netlink::ask(Question::Addresses)?.iter().filter_map(address).collect())
+}
+
+/// Searched as the agent does it, with where it was found.
+fn vtep(config: &Config, node: &Node, addresses: &Addresses) -> Option<(IpAddr, &'static str)> {
+    let is_usable = |address: &IpAddr| !address.is_loopback() && !address.is_multicast();
+    let first = |device: &str| {
+        let of_device = addresses.iter().filter(|(name, _)| name == device);
+        of_device.map(|(_, address)| *address).find(is_usable)
+    };
+    let encap = || node.encap_ip.as_deref()?.split(',').next()?.trim().parse().ok();
+    match (config.evpn_local_ip, config.evpn_nic) {
+        (Some(address), _) => Some((address, "evpn_local_ip")),
+        (None, Some(nic)) => first(nic.as_str()).map(|address| (address, "evpn_nic")),
+        (None, None) => first("lo")
+            .map(|address| (address, "on lo"))
+            .or_else(|| encap().map(|address| (address, "ovn-encap-ip"))),
+    }
+}
+
+fn mtu(neighbour: IpAddr, overhead: u32, findings: &mut Findings) {
+    let IpAddr::V4(address) = neighbour else { return };
+    let table = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let Some(device) = device_to(&table, address) else {
+        findings.warn(
+            format!("no route in the table `main` leads to {neighbour}"),
+            "is the fabric in a VRF, or down?",
+        );
+        return;
+    };
+    let mtu = fs::read_to_string(format!("/sys/class/net/{device}/mtu"));
+    let Some(mtu) = mtu.ok().and_then(|mtu| mtu.trim().parse::<u32>().ok()) else { return };
+    let budget = mtu.saturating_sub(overhead);
+    if budget >= USUAL_MTU {
+        findings.ok(format!("{device} to {neighbour} has MTU {mtu}: tenants may have {budget}"));
+    } else {
+        findings.warn(
+            format!(
+                "{device} to {neighbour} has MTU {mtu}: tenants' packets over {budget} bytes do not pass"
+            ),
+            format!(
+                "give the fabric {} or more, or the tenants' networks an MTU of {budget}",
+                USUAL_MTU + overhead
+            ),
+        );
+    }
+}
+
+/// The device of the longest prefix that holds this address, in /proc/net/route: numbers are hexadecimal in network
+/// order, as this machine's integers show them.
+fn device_to(table: &str, address: Ipv4Addr) -> Option<String> {
+    let wanted = u32::from(address);
+    let route = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let number = |at: usize| {
+            let raw = u32::from_str_radix(words.get(at)?, 16).ok()?;
+            Some(u32::from_be_bytes(raw.to_ne_bytes()))
+        };
+        let (destination, mask) = (number(1)?, number(7)?);
+        (wanted & mask == destination).then(|| (mask, words.first().map(|name| (*name).to_owned())))
+    };
+    let (_, device) = table.lines().skip(1).filter_map(route).max_by_key(|(mask, _)| *mask)?;
+    device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_leads() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+                     eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                     fab\t09004164\t02004064\t0007\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
+        if cfg!(target_endian = "little") {
+            assert_eq!(device_to(table, Ipv4Addr::new(100, 65, 0, 9)).as_deref(), Some("fab"));
+            assert_eq!(device_to(table, Ipv4Addr::new(100, 65, 0, 8)).as_deref(), Some("eth0"));
+        }
+        assert_eq!(device_to("", Ipv4Addr::new(100, 65, 0, 8)), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! FRR: its daemons, its version, the operator's default BGP instance, its neighbours, and zebra's netlink buffer.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::Findings;
+use crate::{cli::peers::vty::Vty, config::Config, planes::frr::decode};
+
+/// The smallest netlink receive buffer of zebra that bears bursts: FRR's own packages start it with 90 MB. With the
+/// default a burst of 20,000 routes was seen to lose a third of them, silently.
+const ENOUGH_BUFFER: u64 = 32 << 20;
+
+/// Looks at FRR; gives the EVPN neighbours.
+pub fn examine(config: &Config, findings: &mut Findings) -> Vec<IpAddr> {
+    findings.about("frr");
+    let zebra = open(config, "zebra", findings);
+    let bgpd = open(config, "bgpd", findings);
+    if let Some(mut zebra) = zebra
+        && let Err(error) = examine_zebra(&mut zebra, findings)
+    {
+        findings.fail(error, "see zebra's log");
+    }
+    let Some(mut bgpd) = bgpd else { return Vec::new() };
+    examine_bgpd(&mut bgpd, findings).unwrap_or_else(|error| {
+        findings.fail(error, "see bgpd's log");
+        Vec::new()
+    })
+}
+
+fn open(config: &Config, daemon: &'static str, findings: &mut Findings) -> Option<Vty> {
+    match Vty::open(&config.frr_socket_dir, daemon) {
+        Ok(vty) => Some(vty),
+        Err(error) => {
+            findings.fail(
+                error,
+                format!("set {daemon}=yes in /etc/frr/daemons and start frr, or set frr_socket_dir"),
+            );
+            None
+        }
+    }
+}
+
+fn examine_zebra(zebra: &mut Vty, findings: &mut Findings) -> Result<(), String> {
+    let version = zebra.show("show version")?;
+    let line = version.lines().next().unwrap_or_default().trim();
+    match line.split_ascii_whitespace().nth(1).and_then(major) {
+        Some(..8) => findings
+            .warn(line, "the agent is tested with FRR 8.4 and 10; older ones may lack lines that it needs"),
+        _ => findings.ok(line),
+    }
+    // FRR 10 moved it: `show zebra` has it under the same words.
+    let shown = zebra.show("show zebra")?;
+    let remedy = "zebra_options=\"... -s 90000000\" in /etc/frr/daemons, then restart frr";
+    match buffer(&shown) {
+        Some(bytes) if bytes >= ENOUGH_BUFFER => {
+            findings.ok(format!("zebra's netlink buffer has {bytes} bytes"))
+        }
+        Some(bytes) => findings
+            .warn(format!("zebra's netlink buffer has {bytes} bytes: it loses bursts, silently"), remedy),
+        None => findings.warn("zebra does not tell how large its netlink buffer is", remedy),
+    }
+    Ok(())
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
+fn buffer(shown: &str) -> Option<u64> {
+    let line = shown.lines().find(|line| line.trim().starts_with("Kernel socket buffer size"))?;
+    line.split_ascii_whitespace().last()?.parse().ok()
+}
+
+fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<IpAddr>, String> {
+    let (base, _) = decode::bgp(&bgpd.show("show running-config")?);
+    let Some(asn) = base.asn else {
+        findings.fail(
+            "bgpd has no default instance",
+            "vtysh -c 'configure terminal' -c 'router bgp AS', with the fabric's neighbours in it",
+        );
+        return Ok(Vec::new());
+    };
+    findings.ok(format!("the default BGP instance has AS {asn}"));
+    match base.evpn {
+        true => findings.ok("advertise-all-vni is set"),
+        false => findings.fail(
+            "advertise-all-vni is not set: zebra keeps EVPN switched off, and no L3VNI comes up",
+            format!("in router bgp {asn}, address-family l2vpn evpn: advertise-all-vni"),
+        ),
+    }
+    let summary = bgpd.json("show bgp l2vpn evpn summary json")?;
+    Ok(neighbours(&summary, findings))
+}
+
+fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<IpAddr> {
+    let peers: Vec<_> = summary["peers"].as_object().into_iter().flatten().collect();
+    if peers.is_empty() {
+        findings.fail(
+            "no neighbour is activated for EVPN: nothing is told to the fabric",
+            "in address-family l2vpn evpn: neighbor ADDRESS activate",
+        );
+    }
+    for (name, peer) in &peers {
+        match peer["state"].as_str() {
+            Some("Established") => {
+                findings.ok(format!("EVPN neighbour {name} is established, {} prefixes sent", peer["pfxSnt"]))
+            }
+            state => findings.fail(
+                format!("EVPN neighbour {name} is {}", state.unwrap_or("in no state")),
+                format!("vtysh -c 'show bgp neighbors {name}' names the last error; is it reachable?"),
+            ),
+        }
+    }
+    peers.into_iter().filter_map(|(name, _)| name.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Level;
+
+    #[test]
+    fn the_buffer_is_read_from_what_zebra_shows() {
+        // From zebra 8.4.4.
+        let shown = " EVPN                           On                      \n Kernel socket buffer size      4194304                 \n";
+        assert_eq!(buffer(shown), Some(4_194_304));
+        assert_eq!(buffer(""), None);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_not_established_fails() {
+        let summary = serde_json::json!({"peers": {
+            "100.65.0.9": {"state": "Established", "pfxSnt": 4},
+            "100.65.0.8": {"state": "Active", "pfxSnt": 0},
+        }});
+        let mut findings = Findings::default();
+        assert_eq!(neighbours(&summary, &mut findings).len(), 2);
+        let levels: Vec<_> = findings.all.iter().map(|finding| finding.level).collect();
+        assert_eq!(levels, [Level::Fail, Level::Ok]);
+        assert!(neighbours(&Value::Null, &mut findings).is_empty());
+        assert_eq!(findings.all[2].level, Level::Fail);
+    }
+}

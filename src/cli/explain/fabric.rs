@@ -1,0 +1,148 @@
+//! The last links: zebra, bgpd, and the type-5 route with its VNI, route targets and router MAC.
+
+use serde_json::Value;
+
+use super::{Chain, Target};
+use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Prefix};
+
+/// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
+const OWN_WEIGHT: u64 = 32768;
+
+/// Looks at FRR.
+pub fn examine(config: &Config, target: &Target, chain: &mut Chain) {
+    if let Err(error) = zebra(config, target, chain) {
+        chain.fails("zebra", error, "systemctl status frr");
+    }
+    if let Err(error) = bgpd(config, target, chain) {
+        chain.fails("bgpd", error, "systemctl status frr");
+    }
+}
+
+fn zebra(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), String> {
+    let mut zebra = Vty::open(&config.frr_socket_dir, "zebra")?;
+    let (vni, vrf) = (target.vni, names::vrf(target.vni));
+    let shown = zebra.json(&format!("show evpn vni {vni} json"))?;
+    let state = shown["state"].as_str().unwrap_or("unknown to zebra");
+    if shown["type"] != "L3" || state != "Up" {
+        let remedy = format!(
+            "is advertise-all-vni set, and `vrf {vrf}` / `vni {vni}` configured? Are {vrf}, br-{vni} and vxlan-{vni} up?"
+        );
+        chain.fails("zebra", format!("L3VNI {vni} is {state}"), remedy);
+        return Ok(());
+    }
+    let prefix = Prefix::from(target.address);
+    let family = if target.address.is_ipv4() { "ip" } else { "ipv6" };
+    let routes = zebra.json(&format!("show {family} route vrf {vrf} {prefix} json"))?;
+    let paths = routes[prefix.to_string()].as_array().into_iter().flatten();
+    match paths.into_iter().any(|path| path["protocol"] == "connected") {
+        true => chain.holds("zebra", format!("L3VNI {vni} is up with router MAC {}, {prefix} is connected", word(&shown["routerMac"]))),
+        false => chain.fails(
+            "zebra",
+            format!("L3VNI {vni} is up, but zebra does not know {prefix}: it lost the kernel's message"),
+            format!("ip address del {prefix} dev {}: the agent puts it back, and zebra hears of it; see zebra's netlink buffer in bgp-agent doctor", names::dummy(vni)),
+        ),
+    }
+    Ok(())
+}
+
+fn bgpd(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), String> {
+    let mut bgpd = Vty::open(&config.frr_socket_dir, "bgpd")?;
+    let (vni, vrf) = (target.vni, names::vrf(target.vni));
+    let prefix = Prefix::from(target.address);
+    let family = if target.address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let table = bgpd.json(&format!("show bgp vrf {vrf} {family} unicast {prefix} json"))?;
+    let mut paths = table["paths"].as_array().into_iter().flatten();
+    match paths.any(|path| path["weight"] == OWN_WEIGHT) {
+        true => chain.holds("bgpd", format!("{vrf} originates {prefix}")),
+        false => chain.fails(
+            "bgpd",
+            format!("{vrf} does not originate {prefix}"),
+            format!("is `router bgp AS vrf {vrf}` there with `redistribute connected` in {family} unicast? vtysh -c 'show running-config'"),
+        ),
+    }
+    let own = bgpd.json(&format!("show bgp l2vpn evpn vni {vni} json"))?;
+    let routes = bgpd.json(&format!("show bgp l2vpn evpn {prefix} json"))?;
+    type5(target, &own, &routes, chain);
+    Ok(())
+}
+
+/// The route under the VNI's own route distinguisher.
+fn type5(target: &Target, own: &Value, routes: &Value, chain: &mut Chain) {
+    let vni = target.vni.to_string();
+    let rd = own["rd"].as_str().unwrap_or_default();
+    let route = &routes[rd];
+    let Some(path) = route["paths"].get(0) else {
+        let remedy = "is `advertise ipv4 unicast` (ipv6) in address-family l2vpn evpn of its instance?";
+        chain.fails("type-5", format!("there is no type-5 route of {} with RD {rd}", target.address), remedy);
+        return;
+    };
+    let community = word(&path["extendedCommunity"]["string"]);
+    let label = word(&path["vni"]);
+    let told: Vec<&String> =
+        route["advertisedTo"].as_object().into_iter().flatten().map(|(peer, _)| peer).collect();
+    let seen = format!("RD {rd}, VNI {label}, {community}");
+    if label != vni {
+        chain.fails(
+            "type-5",
+            format!("{seen}: the VNI is not {vni}"),
+            "bgpd made it before the L3VNI was up: clear bgp l2vpn evpn *",
+        );
+    } else if !community.contains("Rmac:") {
+        chain.fails(
+            "type-5",
+            format!("{seen}: without a router MAC no VTEP takes it"),
+            "is br-V up, and has it a MAC?",
+        );
+    } else if told.is_empty() {
+        chain.fails(
+            "type-5",
+            format!("{seen}: advertised to nobody"),
+            "is a neighbour activated for EVPN and established? vtysh -c 'show bgp l2vpn evpn summary'",
+        );
+    } else {
+        let told: Vec<&str> = told.into_iter().map(String::as_str).collect();
+        chain.holds("type-5", format!("{seen}, advertised to {}", told.join(", ")));
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From bgpd 8.4.4, shortened.
+    fn shown(vni: &str, told: Value) -> Value {
+        serde_json::json!({"172.24.4.146:2": {
+            "advertisedTo": told,
+            "paths": [{"vni": vni, "extendedCommunity": {"string": "ET:8 RT:64999:1001 Rmac:5e:20:21:90:2e:18"}}],
+        }})
+    }
+
+    #[test]
+    fn a_type5_route_needs_its_vni_and_a_neighbour() {
+        let target = Target {
+            vni: "1001".parse().unwrap(),
+            address: [20, 0, 0, 10].into(),
+            subnet: None,
+            mac: Default::default(),
+            gateway: Vec::new(),
+            localnet: String::new(),
+            network: String::new(),
+        };
+        let own = serde_json::json!({"rd": "172.24.4.146:2"});
+        let told = serde_json::json!({"100.65.0.9": {}});
+        for (routes, part) in [
+            (shown("1001", told.clone()), "advertised to 100.65.0.9"),
+            (shown("0", told), "the VNI is not 1001"),
+            (shown("1001", serde_json::json!({})), "advertised to nobody"),
+            (Value::Null, "no type-5 route"),
+        ] {
+            let mut chain = Chain::default();
+            type5(&target, &own, &routes, &mut chain);
+            assert!(chain.links[0].seen.contains(part), "{:?}", chain.links[0]);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The links on this node: devices, routes, the neighbour, ports and flows, and the address, read back from the kernel
+//! and OVS.
+
+use std::net::IpAddr;
+
+use super::{Chain, Target, rows::Rows};
+use crate::{
+    cli::peers::{netlink, openflow},
+    config::Config,
+    intent::names,
+    model::{IfName, Prefix},
+    planes::{
+        flows::{decode, object::FlowRule},
+        kernel::{
+            decode::{Event, Hop, LinkFacts},
+            dump::{Question, Which},
+            uapi::{AF_INET, AF_INET6},
+        },
+    },
+};
+
+/// What the agent repairs by itself is rarely missing for long: then the agent is held.
+const REPAIR: &str = "the agent makes it by itself; if it does not, bgp-agent status says why";
+
+/// Looks at this node.
+pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) {
+    let kernel = match Kernel::read(target) {
+        Ok(kernel) => kernel,
+        Err(error) => return chain.fails("device", error, "is netlink allowed here?"),
+    };
+    let attach = devices(&kernel, target, chain);
+    if let Some((index, device)) = attach {
+        routes(&kernel, target, index, device, chain);
+        neighbour(&kernel, target, index, device, chain);
+    }
+    flows(config, rows, target, chain);
+    address(&kernel, target, chain);
+}
+
+/// What the kernel has.
+struct Kernel {
+    links: Vec<(u32, LinkFacts)>,
+    events: Vec<Event>,
+}
+
+impl Kernel {
+    fn read(target: &Target) -> Result<Self, String> {
+        let links = netlink::ask(Question::Links)?.into_iter().filter_map(|event| match event {
+            Event::Link(index, link) => Some((index, *link)),
+            _ => None,
+        });
+        let mut events = netlink::ask(Question::Addresses)?;
+        events.extend(netlink::ask(Question::Neighbours)?);
+        let table = Some(target.vni.get());
+        for family in [AF_INET, AF_INET6] {
+            for which in [Which::Any, Which::Local] {
+                events.extend(netlink::ask(Question::Routes { family, table, which })?);
+            }
+        }
+        Ok(Self { links: links.collect(), events })
+    }
+
+    fn link(&self, name: IfName) -> Option<(u32, &LinkFacts)> {
+        let found = self.links.iter().find(|(_, link)| link.name == name);
+        found.map(|(index, link)| (*index, link))
+    }
+}
+
+/// The VNI's devices, each where it belongs; gives the one that leads to the provider bridge.
+fn devices(kernel: &Kernel, target: &Target, chain: &mut Chain) -> Option<(u32, IfName)> {
+    let vni = target.vni;
+    let vrf = names::vrf(vni);
+    let Some((vrf_index, _)) = kernel.link(vrf) else {
+        chain.fails("device", format!("{vrf} is not there"), REPAIR);
+        return None;
+    };
+    let bridge_index = kernel.link(names::bridge(vni)).map(|(index, _)| index);
+    let mut wrong = Vec::new();
+    for (name, master) in [
+        (vrf, None),
+        (names::bridge(vni), Some(vrf_index)),
+        (names::dummy(vni), Some(vrf_index)),
+        (names::vxlan(vni), bridge_index),
+    ] {
+        match kernel.link(name) {
+            None => wrong.push(format!("{name} is not there")),
+            Some((_, link)) if !link.up => wrong.push(format!("{name} is down")),
+            Some((_, link)) if master.is_some() && link.master != master => {
+                wrong.push(format!("{name} is not in its master"));
+            }
+            Some(_) => {}
+        }
+    }
+    let own = [names::bridge(vni), names::dummy(vni)];
+    let leads_out = |(_, link): &&(u32, LinkFacts)| {
+        link.master == Some(vrf_index)
+            && names::vni_of(&link.name) == Some(vni)
+            && !own.contains(&link.name)
+            && !link.name.as_str().starts_with("lo-")
+    };
+    let attach = kernel.links.iter().find(leads_out).map(|(index, link)| (*index, link.name));
+    if attach.is_none() {
+        wrong.push(format!("no device in {vrf} leads to the provider bridge (attach = vrf has none)"));
+    }
+    match wrong.is_empty() {
+        true => chain.holds("device", format!("{vrf} with bridge, VXLAN device and dummy, all up")),
+        false => chain.fails("device", wrong.join("; "), REPAIR),
+    }
+    attach
+}
+
+fn routes(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain: &mut Chain) {
+    let table = target.vni.get();
+    let wanted = target.subnet.unwrap_or_else(|| Prefix::from(target.address));
+    let hop = kernel.events.iter().find_map(|event| match event {
+        Event::Route((of_table, prefix, _), hop, _) if *of_table == table && *prefix == wanted => Some(*hop),
+        _ => None,
+    });
+    match hop {
+        Some(Hop::Via(gateway, at)) if at == index && target.gateway.contains(&gateway) => {
+            chain.holds("route", format!("{wanted} via {gateway} dev {device} table {table}"));
+        }
+        Some(Hop::Link(at)) if at == index => {
+            chain.holds("route", format!("{wanted} dev {device} table {table}"));
+        }
+        Some(_) => {
+            let seen = format!("{wanted} in table {table} leads elsewhere than to the gateway on {device}");
+            chain.fails("route", seen, format!("ip route show table {table}: whose route is it?"));
+        }
+        None => chain.fails("route", format!("{wanted} is not in table {table}"), REPAIR),
+    }
+}
+
+fn neighbour(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain: &mut Chain) {
+    let same_family = |ip: &&IpAddr| ip.is_ipv4() == target.address.is_ipv4();
+    let Some(gateway) = target.gateway.iter().find(same_family) else {
+        chain.fails(
+            "neighbour",
+            "the router's gateway has no address of this family",
+            "add a subnet of it to the provider network",
+        );
+        return;
+    };
+    let mac = kernel.events.iter().find_map(|event| match event {
+        Event::Neighbour(at, ip, mac) if *at == index && ip == gateway => Some(*mac),
+        _ => None,
+    });
+    match mac {
+        Some(mac) if mac == target.mac => {
+            chain.holds("neighbour", format!("{gateway} is at {mac} on {device}"))
+        }
+        Some(mac) => {
+            let seen = format!("{gateway} is at {mac} on {device}, the router at {}", target.mac);
+            chain.fails("neighbour", seen, REPAIR);
+        }
+        None => chain.fails("neighbour", format!("{gateway} has no permanent entry on {device}"), REPAIR),
+    }
+}
+
+/// The patch port to OVN, and the flow that takes the tenant's packets from it to the VRF.
+fn flows(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) {
+    let Some(bridge) = rows.mappings.get(&target.network) else { return };
+    let Some(patch) = rows.patches.get(&target.localnet) else {
+        let seen = format!("{bridge} has no patch port for {}", target.localnet);
+        chain.fails(
+            "patch port",
+            seen,
+            "ovn-controller makes it: is it running, with this bridge in ovn-bridge-mappings?",
+        );
+        return;
+    };
+    let number = match rows.interfaces.get(patch) {
+        Some(Ok(number)) => number,
+        Some(Err(error)) => return chain.fails("patch port", format!("{patch}: {error}"), "ovs-vsctl show"),
+        None => return chain.fails("patch port", format!("{patch} has no interface"), "ovs-vsctl show"),
+    };
+    chain.holds("patch port", format!("{patch} is port {number} of {bridge}"));
+    let Some(subnet) = target.subnet else { return };
+    let socket = config.ovs_rundir.join(bridge).with_extension("mgmt");
+    let all = match openflow::flows(&socket) {
+        Ok(all) => all,
+        Err(error) => return chain.fails("flow", error, "is ovs-vswitchd running?"),
+    };
+    let redirect = all.into_iter().find_map(|stats| {
+        let (packets, bytes) = (stats.packets, stats.bytes);
+        match decode::rule(stats) {
+            FlowRule::Redirect { in_port, router, subnet: of, output, .. }
+                if of == subnet && router == target.mac =>
+            {
+                Some((in_port, output, packets, bytes))
+            }
+            _ => None,
+        }
+    });
+    match redirect {
+        Some((in_port, output, packets, bytes)) if in_port.to_string() == *number => chain.holds(
+            "flow",
+            format!(
+                "{subnet} of {} goes to port {output}: {packets} packets, {bytes} bytes so far",
+                target.mac
+            ),
+        ),
+        Some((in_port, ..)) => {
+            chain.fails(
+                "flow",
+                format!("the redirect of {subnet} is for port {in_port}, the patch port is {number}"),
+                REPAIR,
+            );
+        }
+        None => {
+            chain.fails("flow", format!("{bridge} has no redirect of {subnet} of {}", target.mac), REPAIR)
+        }
+    }
+}
+
+fn address(kernel: &Kernel, target: &Target, chain: &mut Chain) {
+    let dummy = names::dummy(target.vni);
+    let address = target.address;
+    let Some((index, _)) = kernel.link(dummy) else { return };
+    let has = |event: &Event| matches!(event, Event::Address(at, ip, _) if *at == index && *ip == address);
+    let local = |event: &Event| matches!(event, Event::Local(_, (table, ip)) if *table == target.vni.get() && *ip == address);
+    match (kernel.events.iter().any(has), kernel.events.iter().any(local)) {
+        (true, false) => chain.holds("address", format!("{address} is on {dummy}")),
+        (true, true) => chain.fails(
+            "address",
+            format!("{address} is on {dummy}, with a local route that swallows its packets"),
+            REPAIR,
+        ),
+        (false, _) => chain.fails("address", format!("{address} is not on {dummy}"), REPAIR),
+    }
+}

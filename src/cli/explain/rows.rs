@@ -1,0 +1,139 @@
+//! The rows that a chain is walked through: Port_Binding, Chassis and Datapath_Binding of the Southbound, and this node's
+//! settings and ports in Open_vSwitch. Read once, as they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    cli::{
+        doctor::ovs::{southbound_remotes, tls},
+        peers::database::{Database, Row, entry, strings, text},
+    },
+    config::Config,
+    ovsdb::Remotes,
+};
+
+/// The rows.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// This node's system-id.
+    pub system_id: String,
+    /// Physical networks, each with its bridge.
+    pub mappings: BTreeMap<String, String>,
+    /// OpenFlow numbers of this node's interfaces, by name; the error in place of one that does not work.
+    pub interfaces: HashMap<String, Result<String, String>>,
+    /// Names of this node's patch ports, by the localnet that they stand for.
+    pub patches: HashMap<String, String>,
+    /// Ports, by name.
+    pub ports: BTreeMap<String, Port>,
+    /// Names of chassis, by UUID.
+    pub chassis: HashMap<String, String>,
+    /// Names of datapaths, by UUID.
+    pub datapaths: HashMap<String, Vec<String>>,
+}
+
+/// A row of Port_Binding.
+#[derive(Clone, Debug, Default)]
+pub struct Port {
+    /// `logical_port`.
+    pub name: String,
+    /// `type`.
+    pub kind: String,
+    /// The UUID of its datapath.
+    pub datapath: String,
+    /// The UUID of its chassis.
+    pub chassis: Option<String>,
+    /// `mac`, split into words.
+    pub mac: Vec<String>,
+    row: Row,
+}
+
+impl Port {
+    /// An option.
+    pub fn option(&self, key: &str) -> Option<String> {
+        entry(&self.row, "options", key)
+    }
+
+    /// An annotation, or whatever else stands in `external_ids`.
+    pub fn external_id(&self, key: &str) -> Option<String> {
+        entry(&self.row, "external_ids", key)
+    }
+}
+
+impl Rows {
+    /// Reads both databases.
+    ///
+    /// # Errors
+    /// One of them does not answer, in words.
+    pub fn read(config: &Config) -> Result<Self, String> {
+        let mut rows = Self::default();
+        let remotes = rows.read_vswitch(config)?;
+        let remotes: Remotes = remotes.parse().map_err(|error| format!("{error}"))?;
+        let mut database = Database::open(&remotes, Some(&tls(config)))?;
+        let mut select = |table, columns: &[&str]| database.select("OVN_Southbound", table, columns);
+        for row in select("Chassis", &["_uuid", "name"])? {
+            rows.chassis.extend(text(&row, "_uuid").zip(text(&row, "name")));
+        }
+        for row in select("Datapath_Binding", &["_uuid", "external_ids"])? {
+            let names = ["name", "name2", "logical-router", "logical-switch"];
+            let names = names.into_iter().filter_map(|key| entry(&row, "external_ids", key)).collect();
+            rows.datapaths.extend(text(&row, "_uuid").map(|uuid| (uuid, names)));
+        }
+        let columns = ["logical_port", "type", "datapath", "chassis", "mac", "options", "external_ids"];
+        for row in select("Port_Binding", &columns)? {
+            rows.add(row);
+        }
+        Ok(rows)
+    }
+
+    /// Takes a port over.
+    pub fn add(&mut self, row: Row) {
+        let mac = row.get("mac").map(strings).unwrap_or_default();
+        let port = Port {
+            name: text(&row, "logical_port").unwrap_or_default(),
+            kind: text(&row, "type").unwrap_or_default(),
+            datapath: text(&row, "datapath").unwrap_or_default(),
+            chassis: text(&row, "chassis"),
+            mac: mac.iter().flat_map(|words| words.split_whitespace().map(str::to_owned)).collect(),
+            row,
+        };
+        self.ports.insert(port.name.clone(), port);
+    }
+
+    /// Reads this node's; gives where the Southbound is.
+    fn read_vswitch(&mut self, config: &Config) -> Result<String, String> {
+        let remotes: Remotes = config.ovsdb_connection.parse().map_err(|error| format!("{error}"))?;
+        let mut database = Database::open(&remotes, None)?;
+        let mut select = |table, columns: &[&str]| database.select("Open_vSwitch", table, columns);
+        let switch = select("Open_vSwitch", &["external_ids"])?.into_iter().next().unwrap_or_default();
+        self.system_id = entry(&switch, "external_ids", "system-id").unwrap_or_default();
+        let mappings = entry(&switch, "external_ids", "ovn-bridge-mappings").unwrap_or_default();
+        let pair = |pair: &str| {
+            let (network, bridge) = pair.trim().split_once(':')?;
+            Some((network.to_owned(), bridge.to_owned()))
+        };
+        self.mappings = mappings.split(',').filter_map(pair).collect();
+        for row in select("Port", &["name", "external_ids"])? {
+            let localnet = entry(&row, "external_ids", "ovn-localnet-port");
+            self.patches.extend(localnet.zip(text(&row, "name")));
+        }
+        for row in select("Interface", &["name", "ofport", "error"])? {
+            let number = match text(&row, "error") {
+                Some(error) => Err(error),
+                None => text(&row, "ofport").ok_or_else(|| "it has no OpenFlow number yet".to_owned()),
+            };
+            self.interfaces.extend(text(&row, "name").map(|name| (name, number)));
+        }
+        southbound_remotes(config, &switch).ok_or_else(|| "ovn-remote is not set in Open_vSwitch".to_owned())
+    }
+
+    /// The ports of a datapath.
+    pub fn on<'a>(&'a self, datapath: &'a str) -> impl Iterator<Item = &'a Port> {
+        self.ports.values().filter(move |port| port.datapath == datapath)
+    }
+
+    /// The name of the chassis that a port is bound on.
+    pub fn chassis_of(&self, port: &Port) -> Option<&str> {
+        let uuid = port.chassis.as_ref()?;
+        Some(self.chassis.get(uuid).map_or("a chassis that is gone", String::as_str))
+    }
+}

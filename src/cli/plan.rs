@@ -1,0 +1,107 @@
+//! `bgp-agent plan`: what a start would do here, as exact operations, and nothing is written.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{runtime::block_on, text::plain};
+use crate::{
+    agent::{
+        Wish,
+        rehearsal::{Rehearsed, Step, rehearse},
+    },
+    config::Config,
+};
+
+/// How it is to be shown.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// How long the peers may take to tell what they have, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    timeout: f64,
+}
+
+/// Exit status where something would be changed.
+const CHANGES: u8 = 2;
+
+/// Shows the plan; exit status 0: there is nothing to do, 2: there is, 1: it cannot be told as a whole.
+pub fn run(config: Config, options: &Options) -> ExitCode {
+    let patience = Duration::try_from_secs_f64(options.timeout).unwrap_or(Duration::from_secs(15));
+    let rehearsed = match block_on(rehearse(config, Wish::Southbound, patience)) {
+        Ok(Ok(rehearsed)) => rehearsed,
+        Ok(Err(error)) => return failed(&error),
+        Err(error) => return failed(&error),
+    };
+    if options.json {
+        println!("{}", machine_readable(&rehearsed));
+    } else {
+        print!("{}", readable(&rehearsed));
+    }
+    match (&*rehearsed.unread, &*rehearsed.steps) {
+        ([], []) => ExitCode::SUCCESS,
+        ([], _) => ExitCode::from(CHANGES),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("bgp-agent: {error}");
+    ExitCode::FAILURE
+}
+
+fn machine_readable(rehearsed: &Rehearsed) -> serde_json::Value {
+    json!({
+        "complete": rehearsed.unread.is_empty(),
+        "unread": rehearsed.unread,
+        "operations": rehearsed.steps,
+        "problems": rehearsed.status.problems,
+        "waiting": waiting(rehearsed),
+    })
+}
+
+/// Tenants that would not stand after it, with why.
+fn waiting(rehearsed: &Rehearsed) -> Vec<String> {
+    let tenants = rehearsed.status.tenants.iter().filter(|tenant| tenant.state != "ok");
+    tenants
+        .map(|tenant| format!("VNI {} {}: {}", tenant.vni, tenant.state, plain(&tenant.reasons.join("; "))))
+        .collect()
+}
+
+/// The operations in their order, a line each.
+pub fn listed(steps: &[Step]) -> String {
+    let sign = |step: &Step| match step.verb {
+        "create" => '+',
+        "update" => '~',
+        _ => '-',
+    };
+    steps.iter().map(|step| format!("{} {:<14} {}\n", sign(step), step.plane, plain(&step.object))).collect()
+}
+
+fn readable(rehearsed: &Rehearsed) -> String {
+    let mut text = listed(&rehearsed.steps);
+    for waiting in waiting(rehearsed) {
+        text += &format!("! {waiting}\n");
+    }
+    for problem in &rehearsed.status.problems {
+        text += &format!("! put aside: {}: {}\n", problem.port, problem.reason);
+    }
+    for unread in &rehearsed.unread {
+        text += &format!("? not read: {unread}\n");
+    }
+    let of = |verb| rehearsed.steps.iter().filter(|step| step.verb == verb).count();
+    let tenants = rehearsed.status.tenants.len();
+    text + &match (&*rehearsed.unread, rehearsed.steps.len()) {
+        ([], 0) => format!("{tenants} tenants, nothing to do\n"),
+        ([], _) => format!(
+            "{tenants} tenants: {} to create, {} to update, {} to remove; nothing was written\n",
+            of("create"),
+            of("update"),
+            of("remove")
+        ),
+        _ => "this is not the whole plan: not everything could be read\n".to_owned(),
+    }
+}

@@ -1,0 +1,55 @@
+//! The hops behind the kernel, read back from bgpd: how many prefixes its VRF originates, and how many of these are
+//! type-5 routes. bgpd shows them all, so this is done where it is asked for, never by the agent's loop.
+
+use serde_json::{Value, json};
+
+use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Vni};
+
+/// Adds `bgpd` and `type5` to the prefixes of every tenant in this status.
+pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
+    let mut bgpd = Vty::open(&config.frr_socket_dir, "bgpd")?;
+    for tenant in status["tenants"].as_array_mut().into_iter().flatten() {
+        let number = tenant["vni"].as_u64().and_then(|vni| Vni::new(vni.try_into().ok()?));
+        let Some(vni) = number else { continue };
+        let (in_bgpd, type5) = (originated(&mut bgpd, vni)?, type5_routes(&mut bgpd, vni)?);
+        tenant["prefixes"]["bgpd"] = json!(in_bgpd);
+        tenant["prefixes"]["type5"] = json!(type5);
+    }
+    Ok(())
+}
+
+/// How many prefixes the VRF's instance originates itself; what it imported is somebody else's.
+fn originated(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
+    let vrf = names::vrf(vni);
+    let mut count = 0;
+    for family in ["ipv4", "ipv6"] {
+        let table = bgpd.json(&format!("show bgp vrf {vrf} {family} unicast json"))?;
+        let own = |paths: &Value| {
+            let mut paths = paths.as_array().into_iter().flatten();
+            // Redistributed routes have no neighbour: bgpd calls theirs `(unspec)`.
+            paths.any(|path| {
+                path["peerId"] == "(unspec)" && path["announceNexthopSelf"].is_null() && is_own(path)
+            })
+        };
+        count += table["routes"].as_object().into_iter().flatten().filter(|(_, paths)| own(paths)).count();
+    }
+    Ok(count)
+}
+
+/// Redistributed, with weight 32768 (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h), as nothing that was imported has.
+fn is_own(path: &Value) -> bool {
+    path["weight"] == 32768
+}
+
+/// How many type-5 routes stand under the route distinguisher of the VNI.
+fn type5_routes(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
+    let shown = bgpd.json(&format!("show bgp l2vpn evpn vni {vni} json"))?;
+    let Some(rd) = shown["rd"].as_str().filter(|rd| is_rd(rd)) else { return Ok(0) };
+    let routes = bgpd.json(&format!("show bgp l2vpn evpn route rd {rd} type prefix json"))?;
+    Ok(routes["numPrefix"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or_default())
+}
+
+/// Only digits, dots and one colon: it goes into a command.
+pub fn is_rd(rd: &str) -> bool {
+    rd.contains(':') && rd.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b':')
+}

@@ -1,0 +1,103 @@
+//! The names of a VNI's devices: the blog's, as long as they fit into the kernel's 15 bytes.
+
+use crate::model::{IfName, Vni};
+
+/// `vrf-V`.
+pub fn vrf(vni: Vni) -> IfName {
+    name(format_args!("vrf-{vni}"))
+}
+
+/// `br-V`.
+pub fn bridge(vni: Vni) -> IfName {
+    name(format_args!("br-{vni}"))
+}
+
+/// `vxlan-V`.
+pub fn vxlan(vni: Vni) -> IfName {
+    name(format_args!("vxlan-{vni}"))
+}
+
+/// `lo-V`, the dummy that holds the advertised addresses.
+pub fn dummy(vni: Vni) -> IfName {
+    name(format_args!("lo-{vni}"))
+}
+
+/// The two ends of the `n`th veth pair, VRF's first: `veth-vrf-V` and `veth-ovs-V` for the first where the VNI has at
+/// most six digits, else `vv-V.n` and `vo-V.n`.
+pub fn veth(vni: Vni, n: usize) -> (IfName, IfName) {
+    if n == 0 && vni.get() <= 999_999 {
+        return (name(format_args!("veth-vrf-{vni}")), name(format_args!("veth-ovs-{vni}")));
+    }
+    (name(format_args!("vv-{vni}.{n}")), name(format_args!("vo-{vni}.{n}")))
+}
+
+/// The `n`th OVS internal port on a VLAN provider network: `vlan-V` for the first, else `vl-V.n`.
+pub fn vlan(vni: Vni, n: usize) -> IfName {
+    if n == 0 { name(format_args!("vlan-{vni}")) } else { name(format_args!("vl-{vni}.{n}")) }
+}
+
+/// The VNI that a name of ours ends in: `vrf-1001` is 1001's. Says nothing of who made the device.
+pub fn vni_of(name: &IfName) -> Option<Vni> {
+    let (prefix, rest) = name.as_str().rsplit_once('-')?;
+    let number = match prefix {
+        "vrf" | "br" | "vxlan" | "veth-vrf" | "veth-ovs" => rest,
+        "lo" | "vv" | "vo" | "vlan" | "vl" => rest.split('.').next()?,
+        _ => return None,
+    };
+    number.parse().ok()
+}
+
+/// All of ours are made of a short prefix, at most eight digits and at most a small index: they always fit.
+fn name(text: std::fmt::Arguments<'_>) -> IfName {
+    let text = text.to_string();
+    match text.parse() {
+        Ok(name) => name,
+        Err(error) => unreachable!("device name {text}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_at_the_limits() {
+        for number in [1, 999_999, 1_000_000, Vni::MAX] {
+            let vni = Vni::new(number).unwrap();
+            let (inner, outer) = veth(vni, 0);
+            let (inner9, outer9) = veth(vni, 99);
+            let all = [
+                vrf(vni),
+                bridge(vni),
+                vxlan(vni),
+                dummy(vni),
+                inner,
+                outer,
+                inner9,
+                outer9,
+                vlan(vni, 0),
+                vlan(vni, 99),
+            ];
+            for name in all {
+                assert_eq!(vni_of(&name), Some(vni), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_seeds_names() {
+        let vni = Vni::new(1001).unwrap();
+        let (inner, outer) = veth(vni, 0);
+        let names =
+            [vrf(vni), bridge(vni), vxlan(vni), dummy(vni), inner, outer].map(|name| name.to_string());
+        assert_eq!(names, ["vrf-1001", "br-1001", "vxlan-1001", "lo-1001", "veth-vrf-1001", "veth-ovs-1001"]);
+        assert_eq!(veth(Vni::new(1_000_000).unwrap(), 0).0.as_str(), "vv-1000000.0");
+    }
+
+    #[test]
+    fn other_names_are_nobodys() {
+        for other in ["eth0", "br-docker0", "vrf-mgmt", "lo", "vxlan-x", "br-0"] {
+            assert_eq!(vni_of(&other.parse().unwrap()), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The `mac` column of Port_Binding: Ethernet and IP addresses as northd writes them, read leniently.
+
+use std::net::IpAddr;
+
+use crate::model::{MacAddr, Prefix};
+
+/// A router port's addresses: `MAC IP/len IP/len ..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterAddresses {
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Its addresses, each with the length of its network.
+    pub networks: Vec<Prefix>,
+}
+
+/// Reads a router port's `mac`; a text that is none of it is the reason why not.
+pub fn router(mac: &[Box<str>]) -> Result<RouterAddresses, String> {
+    let mut words = mac.iter().flat_map(|element| element.split_ascii_whitespace());
+    let first = words.next().ok_or("its mac column is empty")?;
+    let mac = first.parse().map_err(|error| format!("its mac column begins with {first:?}: {error}"))?;
+    let mut networks = Vec::new();
+    for word in words {
+        networks.push(
+            word.parse().map_err(|_| format!("its mac column holds {word:?}, which is no address/length"))?,
+        );
+    }
+    Ok(RouterAddresses { mac, networks })
+}
+
+/// The IP addresses of a workload port: those behind an Ethernet address in each element. `unknown`, `dynamic` and
+/// `router` hold none.
+pub fn workload(mac: &[Box<str>]) -> impl Iterator<Item = IpAddr> + '_ {
+    mac.iter().flat_map(|element| element.split_ascii_whitespace()).filter_map(|word| word.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(elements: &[&str]) -> Vec<Box<str>> {
+        elements.iter().map(|element| (*element).into()).collect()
+    }
+
+    #[test]
+    fn a_router_port_has_networks() {
+        let read = router(&column(&["fa:16:3e:7f:59:7f 172.24.4.146/24 2001:db8:ffff::1/64"])).unwrap();
+        assert_eq!(read.networks.len(), 2);
+        for bad in
+            [&[][..], &["router"], &["fa:16:3e:7f:59:7f 172.24.4.146"], &["fa:16:3e:7f:59:7f 1.2.3.4/33"]]
+        {
+            assert!(router(&column(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_workload_may_have_several_elements_and_none() {
+        let all =
+            |elements: &[&str]| workload(&column(elements)).map(|ip| ip.to_string()).collect::<Vec<_>>();
+        assert_eq!(all(&["fa:16:3e:00:00:10 20.0.0.10 2001:db8:1::10"]), ["20.0.0.10", "2001:db8:1::10"]);
+        assert_eq!(
+            all(&["fa:16:3e:00:00:10 20.0.0.10", "fa:16:3e:00:00:11 20.0.0.11"]),
+            ["20.0.0.10", "20.0.0.11"]
+        );
+        assert_eq!(all(&["unknown"]), Vec::<String>::new());
+        assert_eq!(all(&["dynamic", "fa:16:3e:00:00:10 dynamic"]), Vec::<String>::new());
+    }
+}

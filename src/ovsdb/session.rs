@@ -1,0 +1,420 @@
+//! The dialogue with one database as a state machine: received bytes and commands go in, events and bytes to send come
+//! out, and time is told to it. It opens no socket and reads no clock.
+//!
+//! ```text
+//! connected ─► monitor_cond _Server, get_schema ─► Up ─► monitor_cond_since ─► Updates ─► live: update3 ─► Updates
+//!                                                                               ▲    monitor_cond_change ─► ConditionsApplied
+//! disconnected ─► Down ── the last transaction id is kept ──────────────────────┘    transact ─► TransactReply
+//! ```
+
+mod conditions;
+mod language;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{
+    ProtocolError,
+    frame::{Frame, Framer},
+    monitor::{Condition, TableRequest, Where},
+    row::{Replica, Row},
+    rpc::{self, Message},
+    schema::Schema,
+    tables::Database,
+    transact::{Answer, Operation, Params},
+    updates::{Origin, Updates},
+    value::decode::{Text, parse_uuid},
+};
+use conditions::{Conditions, Next};
+pub use language::{ClientCommand, ClientEvent, Config};
+
+/// The name of the monitor in the messages.
+const MONITOR: &str = "data";
+
+/// The name of the monitor of the server's own state.
+const SERVER_MONITOR: &str = "server";
+
+/// The longest request of the server that is answered: its id and parameters, in bytes, since an answer repeats them.
+/// ovsdb-server sends `echo` with `[]`.
+const MAX_REQUEST: usize = 4096;
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+enum Asked {
+    Schema,
+    ServerState,
+    Monitor,
+    Conditions,
+    Transact { id: u64, operations: usize },
+    Echo,
+}
+
+/// What was asked and is not answered yet, and the bytes that are to be sent.
+#[derive(Debug, Default)]
+struct Requests {
+    output: BytesMut,
+    asked: BTreeMap<u64, Asked>,
+    last: u64,
+}
+
+impl Requests {
+    fn send(&mut self, asked: Asked, method: &str, params: impl Serialize) {
+        self.last += 1;
+        rpc::request(&mut self.output, self.last, method, params);
+        self.asked.insert(self.last, asked);
+    }
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    Idle,
+    /// The schema was asked for.
+    Greeting,
+    /// The server can be used; the rows are not there yet.
+    Up,
+    /// The rows are there, and changes come.
+    Live,
+}
+
+/// The state machine; see the module.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    state: State,
+    framer: Framer,
+    requests: Requests,
+    events: VecDeque<ClientEvent>,
+    conditions: Conditions,
+    /// The columns of the running monitor, per table in the order of the configuration.
+    columns: Vec<Vec<&'static str>>,
+    /// The transaction that the replica stands at; nil: none.
+    last_transaction: Uuid,
+    server: Replica<Database>,
+    deadline: Option<Instant>,
+    probing: bool,
+    /// Why there is no session, as it was told last.
+    down: Option<String>,
+}
+
+impl Session {
+    /// A session without a connection.
+    pub fn new(config: Config) -> Self {
+        Self {
+            state: State::Idle,
+            framer: Framer::new(config.max_message),
+            requests: Requests::default(),
+            events: VecDeque::new(),
+            conditions: Conditions::new(&config.monitor),
+            columns: Vec::new(),
+            last_transaction: Uuid::nil(),
+            server: Replica::default(),
+            deadline: None,
+            probing: false,
+            down: None,
+            config,
+        }
+    }
+
+    /// A connection is there.
+    pub fn connected(&mut self, now: Instant) {
+        self.state = State::Greeting;
+        self.heard(now);
+        // Its answer comes before the schema's, so a server without its cluster is left before anybody relies on it.
+        let rows = Where::Any(vec![Condition::equal("name", &*self.config.database)]);
+        let request = TableRequest { columns: Some(Database::COLUMNS), rows: &rows };
+        let tables = BTreeMap::from([(Database::TABLE, [request])]);
+        self.requests.send(Asked::ServerState, "monitor_cond", ("_Server", SERVER_MONITOR, tables));
+        self.requests.send(Asked::Schema, "get_schema", [&self.config.database]);
+    }
+
+    /// The connection is gone, if there was one. Who waits for an answer gets [`Answer::Unknown`].
+    pub fn disconnected(&mut self) {
+        self.state = State::Idle;
+        self.framer = Framer::new(self.config.max_message);
+        self.server.clear();
+        self.deadline = None;
+        self.requests.output.clear();
+        let lost = std::mem::take(&mut self.requests.asked);
+        let answers = lost.into_values().filter_map(|asked| match asked {
+            Asked::Transact { id, .. } => Some(ClientEvent::TransactReply { id, answer: Answer::Unknown }),
+            _ => None,
+        });
+        self.events.extend(answers);
+    }
+
+    /// Tell that there is no session, unless that was told with the same reason already.
+    pub fn down(&mut self, reason: String) {
+        if self.down.as_ref() != Some(&reason) {
+            self.down = Some(reason.clone());
+            self.events.push_back(ClientEvent::Down(reason));
+        }
+    }
+
+    /// Where received bytes are to be appended, then to call [`Session::received`]; and bytes that are to be sent, to be
+    /// taken from the front.
+    pub fn buffers(&mut self) -> (&mut BytesMut, &mut BytesMut) {
+        (self.framer.buffer(), &mut self.requests.output)
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether there is an event.
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether the server can be used.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up | State::Live)
+    }
+
+    /// When [`Session::tick`] is to be called, if at all.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The server said something, or could have and was not listened to.
+    pub fn heard(&mut self, now: Instant) {
+        self.probing = false;
+        self.deadline = self.config.probe_interval.map(|interval| now + interval);
+    }
+
+    /// Time has passed. After an error the connection is of no use.
+    pub fn tick(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        let Some(interval) = self.config.probe_interval else { return Ok(()) };
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        if self.probing {
+            let seconds = 2.0 * interval.as_secs_f32();
+            return Err(ProtocolError(format!("the server has not said anything for {seconds} s")));
+        }
+        self.requests.send(Asked::Echo, "echo", [(); 0]);
+        self.probing = true;
+        self.deadline = Some(now + interval);
+        Ok(())
+    }
+
+    /// Bytes were appended to the input. After an error the connection is of no use.
+    pub fn received(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.heard(now);
+        while let Some(frame) = self.framer.next_frame()? {
+            self.message(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Other rows are wanted.
+    pub fn set_conditions(&mut self, wishes: Vec<(&'static str, Where)>, serial: u64) {
+        for table in self.conditions.want(wishes, serial) {
+            tracing::warn!(table, "conditions for a table that is not monitored");
+        }
+        self.advance_conditions();
+    }
+
+    /// Make a transaction.
+    pub fn transact(&mut self, id: u64, operations: &[Operation]) {
+        if !self.is_up() {
+            return self.events.push_back(ClientEvent::TransactReply { id, answer: Answer::Unknown });
+        }
+        let asked = Asked::Transact { id, operations: operations.len() };
+        self.requests.send(asked, "transact", Params { database: &self.config.database, operations });
+    }
+
+    /// Read everything at the next connect.
+    pub fn forget(&mut self) {
+        self.last_transaction = Uuid::nil();
+    }
+
+    fn message(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        match Message::parse(frame)? {
+            Message::Request { method, params, id } => self.request(&method, params, id),
+            Message::Notification { method, params } => self.notification(frame, &method, params),
+            Message::Reply { id, result } => match id.and_then(|id| self.requests.asked.remove(&id)) {
+                Some(asked) => self.answer(frame, asked, result),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn request(&mut self, method: &str, params: &RawValue, id: &RawValue) -> Result<(), ProtocolError> {
+        if id.get().len() + params.get().len() > MAX_REQUEST {
+            return Err(ProtocolError(format!("a request of the server has more than {MAX_REQUEST} bytes")));
+        }
+        match method {
+            "echo" => rpc::reply(&mut self.requests.output, id, params),
+            _ => rpc::refuse(&mut self.requests.output, id, "unknown method"),
+        }
+        Ok(())
+    }
+
+    fn notification(&mut self, frame: &Frame, method: &str, params: &RawValue) -> Result<(), ProtocolError> {
+        match method {
+            "update3" if self.state == State::Live => {
+                let (name, transaction, updates) = parse::<(Text<'_>, Text<'_>, &RawValue)>(method, params)?;
+                if name.0 == MONITOR {
+                    self.updates(frame, &transaction.0, updates, Origin::Live)?;
+                }
+                Ok(())
+            }
+            "update2" => {
+                let (name, updates) = parse::<(Text<'_>, &RawValue)>(method, params)?;
+                if name.0 == SERVER_MONITOR {
+                    self.server_state(frame, updates)?;
+                }
+                Ok(())
+            }
+            "monitor_canceled" => Err(ProtocolError("the server has taken the database away".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        frame: &Frame,
+        asked: Asked,
+        result: Result<&RawValue, &RawValue>,
+    ) -> Result<(), ProtocolError> {
+        match (asked, result) {
+            (Asked::Schema, Ok(schema)) => self.schema(parse("get_schema", schema)?),
+            (Asked::ServerState, Ok(updates)) => self.server_state(frame, updates),
+            // A server of before OVS 2.9 has no _Server.
+            (Asked::ServerState, Err(_)) => Ok(()),
+            (Asked::Monitor, Ok(reply)) => self.monitored(frame, reply),
+            (Asked::Conditions, Ok(_)) => {
+                self.conditions_answered();
+                Ok(())
+            }
+            (Asked::Transact { id, operations }, result) => {
+                let answer = match result {
+                    Ok(results) => Answer::parse(results, operations)?,
+                    Err(error) => Answer::error(rpc::error_words(error)),
+                };
+                self.events.push_back(ClientEvent::TransactReply { id, answer });
+                Ok(())
+            }
+            (Asked::Echo, _) => Ok(()),
+            (Asked::Schema, Err(error)) => Err(refused("get_schema", error)),
+            (Asked::Monitor, Err(error)) => Err(refused("monitor_cond_since (since OVS 2.12)", error)),
+            (Asked::Conditions, Err(error)) => Err(refused("monitor_cond_change", error)),
+        }
+    }
+
+    fn schema(&mut self, schema: Schema<'_>) -> Result<(), ProtocolError> {
+        let mut columns = Vec::new();
+        let mut absent = Vec::new();
+        for monitor in &self.config.monitor {
+            let (present, lacking) = schema.columns(monitor)?;
+            columns.push(present);
+            absent.extend(lacking.into_iter().map(|column| (monitor.table, column)));
+        }
+        if columns != self.columns {
+            self.forget();
+        }
+        self.columns = columns;
+        self.state = State::Up;
+        self.down = None;
+        self.events.push_back(ClientEvent::Up { absent });
+        if !self.config.monitor.is_empty() {
+            self.monitor();
+        }
+        Ok(())
+    }
+
+    fn monitor(&mut self) {
+        if !self.conditions.resume(!self.last_transaction.is_nil()) {
+            self.forget();
+        }
+        let names = self.config.monitor.iter().map(|monitor| monitor.table);
+        let requests = self.columns.iter().zip(self.conditions.told());
+        let requests = requests.map(|(columns, rows)| [TableRequest { columns: Some(columns), rows }]);
+        let tables: BTreeMap<_, _> = names.zip(requests).collect();
+        let params = (&self.config.database, MONITOR, tables, self.last_transaction.hyphenated().to_string());
+        self.requests.send(Asked::Monitor, "monitor_cond_since", params);
+    }
+
+    fn monitored(&mut self, frame: &Frame, reply: &RawValue) -> Result<(), ProtocolError> {
+        let (found, transaction, updates) =
+            parse::<(bool, Text<'_>, &RawValue)>("monitor_cond_since", reply)?;
+        let origin = if found { Origin::Resume } else { Origin::Reload };
+        self.updates(frame, &transaction.0, updates, origin)?;
+        self.state = State::Live;
+        self.conditions_answered();
+        Ok(())
+    }
+
+    fn updates(
+        &mut self,
+        frame: &Frame,
+        transaction: &str,
+        updates: &RawValue,
+        origin: Origin,
+    ) -> Result<(), ProtocolError> {
+        let transaction = parse_uuid(transaction)
+            .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
+        let updates = Updates::parse(frame, updates, origin)?;
+        self.last_transaction = transaction;
+        if origin != Origin::Live || !updates.is_empty() {
+            self.events.push_back(ClientEvent::Updates(updates));
+        }
+        Ok(())
+    }
+
+    fn conditions_answered(&mut self) {
+        if let Some(serial) = self.conditions.answered() {
+            self.events.push_back(ClientEvent::ConditionsApplied { serial });
+        }
+        self.advance_conditions();
+    }
+
+    fn advance_conditions(&mut self) {
+        if self.state != State::Live {
+            return;
+        }
+        match self.conditions.next() {
+            Next::Nothing => {}
+            Next::Applied(serial) => self.events.push_back(ClientEvent::ConditionsApplied { serial }),
+            Next::Send(tables) => {
+                let request = |rows| [TableRequest { columns: None, rows }];
+                let tables: BTreeMap<_, _> =
+                    tables.into_iter().map(|(name, rows)| (name, request(rows))).collect();
+                self.requests.send(Asked::Conditions, "monitor_cond_change", (MONITOR, MONITOR, tables));
+            }
+        }
+    }
+
+    /// A member of a cluster that lost the others answers with old rows for ever.
+    fn server_state(&mut self, frame: &Frame, updates: &RawValue) -> Result<(), ProtocolError> {
+        for change in Updates::parse(frame, updates, Origin::Live)?.iter() {
+            self.server.apply(&change).map_err(|error| ProtocolError(error.to_string()))?;
+        }
+        let lost = |database: &Database| database.name == self.config.database && !database.connected;
+        match self.server.iter().any(|(_, database)| lost(database)) {
+            true => Err(ProtocolError("the server has lost the other members of its cluster".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a RawValue) -> Result<T, ProtocolError> {
+    serde_json::from_str(text.get())
+        .map_err(|error| ProtocolError(format!("what the server says to {what} is malformed: {error}")))
+}
+
+fn refused(what: &str, error: &RawValue) -> ProtocolError {
+    ProtocolError(format!("the server refuses {what}: {}", rpc::error_words(error)))
+}

@@ -1,0 +1,92 @@
+//! Rows of OVN_Southbound (ovn-sb(5)).
+
+use serde::Deserializer;
+use uuid::Uuid;
+
+use crate::ovsdb::{
+    row::{Row, skip},
+    value::{Column, Pairs, Read},
+};
+
+/// A row of Port_Binding: about 450 bytes of memory for a usual port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PortBinding {
+    /// The name, the one of the logical port in the Northbound database.
+    pub logical_port: Box<str>,
+    /// Column `type`: empty for a VM, `patch`, `chassisredirect`, `localnet`, `virtual`, ..
+    pub kind: Box<str>,
+    /// The switch or router that it is on.
+    pub datapath: Uuid,
+    /// Where it is bound.
+    pub chassis: Option<Uuid>,
+    /// Further chassis during a live migration (since OVN 22.06).
+    pub additional_chassis: Vec<Uuid>,
+    /// Each `MAC [IP[/LEN]..]`, `unknown` or `dynamic`.
+    pub mac: Vec<Box<str>>,
+    /// Only `distributed-port`, `peer`, `chassis-redirect-port` and `network_name`.
+    pub options: Pairs,
+    /// Only `neutron_bgpvpn:*` and `neutron:device_owner`.
+    pub external_ids: Pairs,
+    /// VLAN of a localnet port.
+    pub tag: Option<u16>,
+    /// Each `MAC IP.. [is_chassis_resident(..)]`.
+    pub nat_addresses: Vec<Box<str>>,
+    /// The port that a virtual one stands on now.
+    pub virtual_parent: Option<Box<str>>,
+    /// Whether ovn-controller has finished it.
+    pub up: Option<bool>,
+}
+
+impl Row for PortBinding {
+    const TABLE: &'static str = "Port_Binding";
+    const COLUMNS: &'static [&'static str] =
+        &["logical_port", "type", "datapath", "chassis", "mac", "options", "external_ids", "tag"];
+    const OPTIONAL: &'static [&'static str] =
+        &["additional_chassis", "nat_addresses", "virtual_parent", "up"];
+
+    fn read<'de, D: Deserializer<'de>>(&mut self, column: &str, value: D, how: Read) -> Result<(), D::Error> {
+        match column {
+            "logical_port" => self.logical_port.read(value, how),
+            "type" => self.kind.read(value, how),
+            "datapath" => self.datapath.read(value, how),
+            "chassis" => self.chassis.read(value, how),
+            "additional_chassis" => self.additional_chassis.read(value, how),
+            "mac" => self.mac.read(value, how),
+            "options" => self.options.read_kept(value, how, is_option),
+            "external_ids" => self.external_ids.read_kept(value, how, is_annotation),
+            "tag" => self.tag.read(value, how),
+            "nat_addresses" => self.nat_addresses.read(value, how),
+            "virtual_parent" => self.virtual_parent.read(value, how),
+            "up" => self.up.read(value, how),
+            _ => skip(value),
+        }
+    }
+}
+
+fn is_option(key: &str) -> bool {
+    matches!(key, "distributed-port" | "peer" | "chassis-redirect-port" | "network_name")
+}
+
+fn is_annotation(key: &str) -> bool {
+    key.starts_with("neutron_bgpvpn:") || key == "neutron:device_owner"
+}
+
+/// A row of Chassis.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Chassis {
+    /// The `system-id` of its Open_vSwitch row.
+    pub name: Box<str>,
+}
+
+impl Row for Chassis {
+    const TABLE: &'static str = "Chassis";
+    const COLUMNS: &'static [&'static str] = &["name"];
+    const OPTIONAL: &'static [&'static str] = &[];
+
+    fn read<'de, D: Deserializer<'de>>(&mut self, column: &str, value: D, how: Read) -> Result<(), D::Error> {
+        match column {
+            "name" => self.name.read(value, how),
+            _ => skip(value),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! BGP instances, from bgpd's running configuration: the default one, and those of VRFs with the lines we know.
+
+use std::collections::BTreeMap;
+
+use super::{asn, statements};
+use crate::{
+    model::{IfName, RouteTarget},
+    planes::frr::{
+        line::Family,
+        object::{BgpBase, BgpSettings, BgpVrf, DRAIN_METRIC},
+    },
+};
+
+/// Where a line of the configuration stands.
+#[derive(Clone, Copy, Default)]
+enum Instance {
+    /// Outside of BGP, or in an instance that no VRF of ours can have (a view, a long name).
+    #[default]
+    Foreign,
+    /// `router bgp AS`
+    Default,
+    /// `router bgp AS vrf X`
+    Vrf(IfName),
+}
+
+/// The default instance, and every instance of a VRF by its name.
+pub fn bgp(text: &str) -> (BgpBase, BTreeMap<IfName, BgpVrf>) {
+    let mut reader = Reader::default();
+    for words in statements(text) {
+        reader.statement(&words);
+    }
+    (reader.base, reader.vrfs)
+}
+
+#[derive(Default)]
+struct Reader {
+    base: BgpBase,
+    vrfs: BTreeMap<IfName, BgpVrf>,
+    at: Instance,
+    family: Option<Family>,
+    /// Inside `vni N` .. `exit-vni` of address-family l2vpn evpn, whose rd and route targets belong to an L2VNI.
+    l2vni: bool,
+}
+
+impl Reader {
+    fn statement(&mut self, words: &[&str]) {
+        match *words {
+            ["router", "bgp", number, ref rest @ ..] => self.open(number, rest),
+            ["router" | "vrf" | "interface", ..] | ["exit" | "end"] => self.leave(Instance::Foreign),
+            ["address-family", ref family @ ..] => {
+                self.family = named(family);
+                self.l2vni = false;
+            }
+            ["exit-address-family"] => self.family = None,
+            ["vni", _] if matches!(self.family, Some(Family::Evpn)) => self.l2vni = true,
+            ["exit-vni"] => self.l2vni = false,
+            _ if self.l2vni => {}
+            _ => self.setting(words),
+        }
+    }
+
+    fn leave(&mut self, to: Instance) {
+        (self.at, self.family, self.l2vni) = (to, None, false);
+    }
+
+    /// `router bgp AS [vrf X | view X] [as-notation ...]`
+    fn open(&mut self, number: &str, rest: &[&str]) {
+        self.leave(Instance::Foreign);
+        let Some(asn) = asn(number) else { return };
+        match *rest {
+            [] | ["as-notation", ..] => {
+                self.at = Instance::Default;
+                self.base.asn = Some(asn);
+            }
+            ["vrf", name, ..] => {
+                let Ok(vrf) = name.parse() else { return };
+                self.at = Instance::Vrf(vrf);
+                self.vrfs.entry(vrf).or_insert(BgpVrf { vrf, asn, settings: BgpSettings::default() });
+            }
+            _ => {}
+        }
+    }
+
+    fn setting(&mut self, words: &[&str]) {
+        match self.at {
+            Instance::Foreign => {}
+            Instance::Default => base_setting(&mut self.base, self.family, words),
+            Instance::Vrf(vrf) => {
+                if let Some(instance) = self.vrfs.get_mut(&vrf) {
+                    vrf_setting(&mut instance.settings, self.family, words);
+                }
+            }
+        }
+    }
+}
+
+fn named(family: &[&str]) -> Option<Family> {
+    match *family {
+        ["ipv4", "unicast"] => Some(Family::Ipv4),
+        ["ipv6", "unicast"] => Some(Family::Ipv6),
+        ["l2vpn", "evpn"] => Some(Family::Evpn),
+        _ => None,
+    }
+}
+
+fn base_setting(base: &mut BgpBase, family: Option<Family>, words: &[&str]) {
+    match (family, words) {
+        (None, ["bgp", "router-id", address]) => base.router_id = address.parse().ok(),
+        (Some(Family::Evpn), ["advertise-all-vni"]) => base.evpn = true,
+        _ => {}
+    }
+}
+
+/// A line with more words than ours (`redistribute connected route-map X`) is the operator's refinement of it and counts as
+/// being there: ours in its place would undo the refinement.
+fn vrf_setting(settings: &mut BgpSettings, family: Option<Family>, words: &[&str]) {
+    match (family, words) {
+        (None, ["bgp", "router-id", address]) => settings.router_id = address.parse().ok(),
+        (Some(Family::Ipv4), ["redistribute", "connected", rest @ ..]) => {
+            settings.redistribute_ipv4 = true;
+            settings.less_preferred |= has_drain_metric(rest);
+        }
+        (Some(Family::Ipv6), ["redistribute", "connected", rest @ ..]) => {
+            settings.redistribute_ipv6 = true;
+            settings.less_preferred |= has_drain_metric(rest);
+        }
+        (Some(Family::Evpn), ["advertise", "ipv4", "unicast", ..]) => settings.advertise_ipv4 = true,
+        (Some(Family::Evpn), ["advertise", "ipv6", "unicast", ..]) => settings.advertise_ipv6 = true,
+        (Some(Family::Evpn), ["rd", rd]) => settings.rd = rd.parse().ok(),
+        (Some(Family::Evpn), ["route-target", direction, list @ ..]) => targets(settings, direction, list),
+        _ => {}
+    }
+}
+
+fn has_drain_metric(words: &[&str]) -> bool {
+    let is_it = |pair: &[&str]| pair[0] == "metric" && pair[1].parse() == Ok(DRAIN_METRIC);
+    words.windows(2).any(is_it)
+}
+
+/// Targets that are none of the three shapes (`*:N`, which newer FRR takes) are foreign.
+fn targets(settings: &mut BgpSettings, direction: &str, list: &[&str]) {
+    let list = || list.iter().filter_map(|target| target.parse::<RouteTarget>().ok());
+    if matches!(direction, "import" | "both") {
+        settings.import.extend(list());
+    }
+    if matches!(direction, "export" | "both") {
+        settings.export.extend(list());
+    }
+}

@@ -1,0 +1,364 @@
+//! Objects to lines: what to say, seen from what stands, so that the wish holds.
+//!
+//! Owns the order of lines within one object. Only the difference is said, and what we do not know is left alone. Never
+//! talks to a daemon; which locks and commits are put around the lines is the dialect's business.
+
+use std::collections::BTreeSet;
+
+use super::{
+    actual::View,
+    line::{Direction, Family, Line},
+    object::{BgpSettings, BgpVrf, DRAIN_METRIC, FrrObject, VrfVni},
+};
+use crate::{
+    model::RouteTarget,
+    planes::{Operation, Verb},
+};
+
+/// A route target that nobody has: AS 0 must not be used (RFC 7607).
+const PLACEHOLDER: RouteTarget = RouteTarget::As2(0, 0);
+
+/// What must stand for a moment before an instance gets another rd or other import targets: nothing advertised, or nothing
+/// imported. Empty where the operation can be carried out at once.
+///
+/// Both take routes away and bring the same prefixes back. zebra forgets the next hop of such a prefix, its neighbour and its
+/// MAC, when it hears of both in one burst: the new route's next hop is added as soon as it is read, the old one's removed
+/// later (`zebra_rib_queue_evpn_route_add` and `_del` in zebra/zapi_msg.c and zebra_rib.c of FRR 8.4). With another rd that
+/// happens to all who import our routes.
+///
+/// After `no rd` bgpd goes on with the old one, although it does not show it (`evpn_unconfigure_vrf_rd` in
+/// bgpd/bgp_evpn_vty.c up to FRR 10.5, which derives one while the old one still counts as configured), until the L3VNI comes
+/// anew: so its VNI goes for that moment, too.
+pub fn quiet(operation: &Operation<FrrObject>, seen: &View) -> Vec<Operation<FrrObject>> {
+    let FrrObject::Bgp(wish) = &operation.object else { return Vec::new() };
+    let standing = seen.bgp.get(&wish.vrf).filter(|standing| standing.asn == wish.asn);
+    let Some(standing) = standing.filter(|_| operation.verb != Verb::Remove) else { return Vec::new() };
+    let mut settings = standing.settings.clone();
+    if settings.rd != wish.settings.rd {
+        (settings.advertise_ipv4, settings.advertise_ipv6) = (false, false);
+    }
+    if settings.import != wish.settings.import {
+        settings.import = BTreeSet::from([PLACEHOLDER]);
+    }
+    let mut vni = None;
+    if wish.settings.rd.is_none() && settings.rd.take().is_some() {
+        let block = seen.vrfs.get(&wish.vrf).filter(|block| block.vni.is_some());
+        vni = block.map(|block| FrrObject::Vrf(VrfVni { vni: None, ..block.clone() }));
+    }
+    let instance = BgpVrf { settings, ..standing.clone() };
+    let instance = (instance != *standing).then_some(FrrObject::Bgp(instance));
+    vni.into_iter().chain(instance).map(|object| Operation { verb: Verb::Update, object }).collect()
+}
+
+/// The lines of one operation; empty where what was asked stands already. `Err` says why it must not be said at all.
+pub fn lines(operation: &Operation<FrrObject>, seen: &View) -> Result<Vec<Line>, String> {
+    if seen.holds(operation) {
+        return Ok(Vec::new());
+    }
+    match (operation.verb, &operation.object) {
+        (Verb::Remove, FrrObject::Vrf(block)) => Ok(vec![Line::NoVrf(block.vrf)]),
+        (Verb::Remove, FrrObject::Bgp(instance)) => remove_bgp(instance, seen),
+        (verb, FrrObject::Vrf(wish)) => write_vrf(verb, wish, seen),
+        (_, FrrObject::Bgp(wish)) => write_bgp(wish, seen),
+        (_, FrrObject::Base(_)) => Err("the default BGP instance is the operator's".into()),
+    }
+}
+
+/// An old VNI goes first: zebra up to FRR 9 refuses to replace one. `no vni N` must name the one that is there: since
+/// FRR 10 it removes whatever VNI the block has.
+fn write_vrf(verb: Verb, wish: &VrfVni, seen: &View) -> Result<Vec<Line>, String> {
+    let old = seen.vrfs.get(&wish.vrf).and_then(|block| block.vni);
+    if let (Verb::Create, Some(old)) = (verb, old) {
+        return Err(format!("vrf {} has `vni {old}` by now, from somebody else", wish.vrf));
+    }
+    let lines =
+        [Some(Line::Vrf(wish.vrf)), old.map(Line::NoVni), wish.vni.map(Line::Vni), Some(Line::ExitVrf)];
+    Ok(lines.into_iter().flatten().collect())
+}
+
+fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
+    same_as(instance, seen)?;
+    Ok(vec![Line::NoRouterBgp(instance.asn, instance.vrf)])
+}
+
+fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
+    same_as(wish, seen)?;
+    let old = seen.settings(wish.vrf);
+    let metric = metric(&old, &wish.settings);
+    let mut lines = vec![Line::RouterBgp(wish.asn, wish.vrf)];
+    lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
+    let families = [
+        (Family::Ipv4, redistribute(old.redistribute_ipv4, wish.settings.redistribute_ipv4, metric)),
+        (Family::Ipv6, redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, metric)),
+        (Family::Evpn, evpn(&old, &wish.settings, derived_target(wish, seen))),
+    ];
+    for (family, inner) in families.into_iter().filter(|(_, inner)| !inner.is_empty()) {
+        lines.push(Line::Family(family));
+        lines.extend(inner);
+        lines.push(Line::ExitFamily);
+    }
+    Ok(lines)
+}
+
+/// bgpd cannot change the AS of an instance, and one of another AS is not the one that was asked for.
+fn same_as(instance: &BgpVrf, seen: &View) -> Result<(), String> {
+    match seen.bgp.get(&instance.vrf) {
+        Some(standing) if standing.asn != instance.asn => Err(format!(
+            "bgpd runs AS {} for vrf {}, not AS {}; FRR cannot change it in place",
+            standing.asn, instance.vrf, instance.asn
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A metric that is to change is said whether the line is there already or not: bgpd takes it over in place.
+fn redistribute(old: bool, wish: bool, metric: Option<u32>) -> Vec<Line> {
+    match metric.filter(|_| wish) {
+        Some(metric) => vec![Line::RedistributeMetric(metric)],
+        None if old == wish => Vec::new(),
+        None => vec![Line::Redistribute(wish)],
+    }
+}
+
+/// The metric to say; None: as it is. Back to none at all would withdraw every prefix for a moment, and 0 is the same.
+fn metric(old: &BgpSettings, wish: &BgpSettings) -> Option<u32> {
+    (old.less_preferred != wish.less_preferred).then_some(if wish.less_preferred { DRAIN_METRIC } else { 0 })
+}
+
+/// What is advertised comes last, so that the first routes leave with the right targets.
+fn evpn(old: &BgpSettings, wish: &BgpSettings, derived: Option<RouteTarget>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if old.rd != wish.rd {
+        let unset = old.rd.filter(|_| wish.rd.is_none()).map(|rd| Line::Rd(rd, false));
+        lines.extend(unset.or(wish.rd.map(|rd| Line::Rd(rd, true))));
+    }
+    lines.extend(targets(Direction::Import, &old.import, &wish.import, derived));
+    lines.extend(targets(Direction::Export, &old.export, &wish.export, derived));
+    let advertised = [
+        (Family::Ipv4, old.advertise_ipv4, wish.advertise_ipv4),
+        (Family::Ipv6, old.advertise_ipv6, wish.advertise_ipv6),
+    ];
+    let changed = advertised.into_iter().filter(|(_, old, wish)| old != wish);
+    lines.extend(changed.map(|(family, _, wish)| Line::Advertise(family, wish)));
+    lines
+}
+
+/// The target that bgpd derives for this VRF's L3VNI while none is configured.
+fn derived_target(wish: &BgpVrf, seen: &View) -> Option<RouteTarget> {
+    let vni = seen.vrfs.get(&wish.vrf)?.vni?;
+    Some(RouteTarget::derived(wish.asn, vni))
+}
+
+/// The lines that lead from the old targets to the wished ones.
+///
+/// bgpd ignores without a word a configured target equal to the derived one as long as it holds that one (up to FRR
+/// 10.3), and drops the derived one with the first other. So the derived one comes after the others, old ones go after
+/// new ones have come, and where it is wished alone, another is there for the moment.
+fn targets(
+    direction: Direction,
+    old: &BTreeSet<RouteTarget>,
+    wish: &BTreeSet<RouteTarget>,
+    derived: Option<RouteTarget>,
+) -> Vec<Line> {
+    let mut added: Vec<_> = wish.difference(old).copied().collect();
+    added.sort_by_key(|target| Some(*target) == derived);
+    let mut removed: Vec<_> = old.difference(wish).copied().collect();
+    if old.is_empty() && derived.is_some_and(|derived| added == [derived]) {
+        added.insert(0, PLACEHOLDER);
+        removed.push(PLACEHOLDER);
+    }
+    let added = added.into_iter().map(|target| Line::Target(direction, target, true));
+    added.chain(removed.into_iter().map(|target| Line::Target(direction, target, false))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::IfName;
+
+    const VRF: &str = "vrf-1001";
+
+    fn name() -> IfName {
+        VRF.parse().unwrap()
+    }
+
+    fn block(vni: Option<u32>) -> FrrObject {
+        FrrObject::Vrf(VrfVni { vrf: name(), vni, up: true })
+    }
+
+    fn instance(asn: u32, settings: BgpSettings) -> FrrObject {
+        FrrObject::Bgp(BgpVrf { vrf: name(), asn: asn.to_string().parse().unwrap(), settings })
+    }
+
+    fn wished(rd: Option<&str>, targets: &[&str]) -> BgpSettings {
+        let list = || targets.iter().map(|target| target.parse().unwrap()).collect();
+        BgpSettings {
+            router_id: None,
+            redistribute_ipv4: true,
+            redistribute_ipv6: true,
+            less_preferred: false,
+            advertise_ipv4: true,
+            advertise_ipv6: true,
+            rd: rd.map(|rd| rd.parse().unwrap()),
+            import: list(),
+            export: list(),
+        }
+    }
+
+    fn seeing(objects: &[FrrObject]) -> View {
+        let mut view = View::default();
+        for object in objects {
+            view.assume(&Operation { verb: Verb::Create, object: object.clone() });
+        }
+        view
+    }
+
+    fn said(verb: Verb, object: FrrObject, seen: &[FrrObject]) -> Vec<String> {
+        let lines = lines(&Operation { verb, object }, &seeing(seen)).unwrap();
+        lines.iter().map(Line::to_string).collect()
+    }
+
+    #[test]
+    fn less_preferred_and_back_is_said_in_place() {
+        let wish = |less_preferred| instance(64999, BgpSettings { less_preferred, ..wished(None, &[]) });
+        let words = said(Verb::Update, wish(true), &[wish(false)]);
+        assert_eq!(
+            words.iter().filter(|line| *line == "redistribute connected metric 4294967294").count(),
+            2
+        );
+        let words = said(Verb::Update, wish(false), &[wish(true)]);
+        assert_eq!(words.iter().filter(|line| *line == "redistribute connected metric 0").count(), 2);
+        assert!(!words.iter().any(|line| line.starts_with("no ")), "{words:?}");
+    }
+
+    #[test]
+    fn a_router_id_is_given_where_there_is_none() {
+        let id = |last: u8| Some([10, 0, 0, last].into());
+        let wish = BgpSettings { router_id: id(1), ..wished(None, &[]) };
+        let theirs = BgpSettings { router_id: id(9), ..wished(None, &[]) };
+        assert!(!wished(None, &[]).meet(&wish) && wish.meet(&wish) && theirs.meet(&wish));
+        let create = Operation { verb: Verb::Create, object: instance(64999, wish.clone()) };
+        let said = lines(&create, &View::default()).unwrap();
+        assert_eq!(said[1].to_string(), "bgp router-id 10.0.0.1");
+        let update = Operation { verb: Verb::Update, object: instance(64999, wish) };
+        let said = lines(&update, &seeing(&[instance(64999, theirs)])).unwrap();
+        assert!(!said.iter().any(|line| matches!(line, Line::RouterId(_))), "{said:?}");
+    }
+
+    #[test]
+    fn a_new_vrf_with_its_vni() {
+        let lines = ["vrf vrf-1001", "vni 1001", "exit-vrf"];
+        assert_eq!(said(Verb::Create, block(Some(1001)), &[]), lines);
+        assert_eq!(said(Verb::Create, block(Some(1001)), &[block(None)]), lines);
+    }
+
+    #[test]
+    fn an_old_vni_goes_by_its_number() {
+        let lines = ["vrf vrf-1001", "no vni 7", "vni 1001", "exit-vrf"];
+        assert_eq!(said(Verb::Update, block(Some(1001)), &[block(Some(7))]), lines);
+        let lines = ["vrf vrf-1001", "no vni 7", "exit-vrf"];
+        assert_eq!(said(Verb::Update, block(None), &[block(Some(7))]), lines);
+    }
+
+    #[test]
+    fn what_stands_is_not_said_again() {
+        let standing = [block(Some(1001)), instance(64999, wished(None, &["64999:1"]))];
+        for object in &standing {
+            assert!(said(Verb::Create, object.clone(), &standing).is_empty());
+            assert!(said(Verb::Remove, object.clone(), &[]).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_new_instance_is_the_whole_template() {
+        let lines = [
+            "router bgp 64999 vrf vrf-1001",
+            "address-family ipv4 unicast",
+            "redistribute connected",
+            "exit-address-family",
+            "address-family ipv6 unicast",
+            "redistribute connected",
+            "exit-address-family",
+            "address-family l2vpn evpn",
+            "rd 10.0.0.1:5",
+            "route-target import 64999:1001",
+            "route-target export 64999:1001",
+            "advertise ipv4 unicast",
+            "advertise ipv6 unicast",
+            "exit-address-family",
+        ];
+        let wish = instance(64999, wished(Some("10.0.0.1:5"), &["64999:1001"]));
+        assert_eq!(said(Verb::Create, wish, &[]), lines);
+    }
+
+    #[test]
+    fn a_changed_instance_is_the_difference() {
+        let seen = instance(64999, wished(Some("10.0.0.1:5"), &["64999:1", "64999:2"]));
+        let lines = [
+            "router bgp 64999 vrf vrf-1001",
+            "address-family l2vpn evpn",
+            "no rd 10.0.0.1:5",
+            "route-target import 64999:3",
+            "no route-target import 64999:1",
+            "route-target export 64999:3",
+            "no route-target export 64999:1",
+            "exit-address-family",
+        ];
+        let wish = instance(64999, wished(None, &["64999:2", "64999:3"]));
+        assert_eq!(said(Verb::Update, wish, &[seen]), lines);
+    }
+
+    fn imports(old: &[&str], wish: &[&str]) -> Vec<String> {
+        let seen = [block(Some(1001)), instance(64999, wished(None, old))];
+        let lines = said(Verb::Update, instance(64999, wished(None, wish)), &seen);
+        lines.into_iter().filter(|line| line.contains("import")).collect()
+    }
+
+    #[test]
+    fn the_target_that_bgpd_derives_is_made_to_be_configured() {
+        let alone =
+            ["route-target import 0:0", "route-target import 64999:1001", "no route-target import 0:0"];
+        assert_eq!(imports(&[], &["64999:1001"]), alone);
+        let last = ["route-target import 65000:1", "route-target import 64999:1001"];
+        assert_eq!(imports(&[], &["64999:1001", "65000:1"]), last);
+        let replacing = ["route-target import 64999:1001", "no route-target import 64999:1"];
+        assert_eq!(imports(&["64999:1"], &["64999:1001"]), replacing);
+    }
+
+    #[test]
+    fn routes_are_away_for_a_moment_before_they_come_back_otherwise() {
+        let standing = [block(Some(1001)), instance(64999, wished(None, &["64999:1"]))];
+        let quiet = |verb, wish: BgpSettings, standing: &[FrrObject]| {
+            let operations = quiet(&Operation { verb, object: instance(64999, wish) }, &seeing(standing));
+            let lines = operations.into_iter().flat_map(|quiet| said(quiet.verb, quiet.object, standing));
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        let evpn = |lines: &str| {
+            format!("router bgp 64999 vrf vrf-1001 address-family l2vpn evpn {lines} exit-address-family")
+        };
+        let withdrawn = evpn("no advertise ipv4 unicast no advertise ipv6 unicast");
+        assert_eq!(quiet(Verb::Update, wished(Some("64999:5"), &["64999:1"]), &standing), withdrawn);
+        let import_gone = evpn("route-target import 0:0 no route-target import 64999:1");
+        let import = BgpSettings { import: BTreeSet::new(), ..wished(None, &["64999:1"]) };
+        assert_eq!(quiet(Verb::Update, import, &standing), import_gone);
+
+        let export = BgpSettings { export: BTreeSet::new(), ..wished(None, &["64999:1"]) };
+        for (verb, wish) in [(Verb::Update, export), (Verb::Remove, BgpSettings::default())] {
+            assert_eq!(quiet(verb, wish, &standing), "");
+        }
+
+        let with_rd = [block(Some(1001)), instance(64999, wished(Some("64999:5"), &["64999:1"]))];
+        let rd_gone = evpn("no rd 64999:5 no advertise ipv4 unicast no advertise ipv6 unicast");
+        let rd_gone = format!("vrf vrf-1001 no vni 1001 exit-vrf {rd_gone}");
+        assert_eq!(quiet(Verb::Update, wished(None, &["64999:1"]), &with_rd), rd_gone);
+    }
+
+    #[test]
+    fn another_as_is_not_touched() {
+        let seen = seeing(&[instance(65005, BgpSettings::default())]);
+        for verb in [Verb::Create, Verb::Update, Verb::Remove] {
+            let operation = Operation { verb, object: instance(64999, BgpSettings::default()) };
+            assert!(lines(&operation, &seen).unwrap_err().contains("AS 65005"));
+        }
+    }
+}

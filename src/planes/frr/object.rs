@@ -1,0 +1,138 @@
+//! What the FRR plane keeps: `vrf X` blocks, their `vni`, and `router bgp AS vrf X` instances.
+
+use std::{collections::BTreeSet, fmt, net::Ipv4Addr};
+
+use crate::model::{Asn, IfName, RouteTarget};
+
+/// The `vni N` line of a `vrf X` block, with what zebra makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VrfVni {
+    /// The VRF.
+    pub vrf: IfName,
+    /// The VNI; as seen: None for a `vrf X` block without one.
+    pub vni: Option<u32>,
+    /// zebra has the L3VNI up (`show evpn vni`). As wished: true. What is as wished but for this comes by itself, once
+    /// the kernel's devices are there.
+    pub up: bool,
+}
+
+/// A BGP instance of a VRF.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BgpVrf {
+    /// The VRF.
+    pub vrf: IfName,
+    /// Its AS.
+    pub asn: Asn,
+    /// What it says.
+    pub settings: BgpSettings,
+}
+
+/// The MED of a tenant's prefixes while this node is drained: the worst but one (RFC 4271, 5.1.4: the lower wins).
+pub const DRAIN_METRIC: u32 = u32::MAX - 1;
+
+/// What a BGP instance of ours says. As wished, all four flags are set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BgpSettings {
+    /// `bgp router-id`. Without it zebra takes the highest address of the VRF (zebra/router-id.c), as a rule a VM's: with
+    /// each bind of a higher one the route distinguisher changes and every route of the VRF is announced anew.
+    pub router_id: Option<Ipv4Addr>,
+    /// `redistribute connected` in address-family ipv4 unicast.
+    pub redistribute_ipv4: bool,
+    /// `redistribute connected` in address-family ipv6 unicast.
+    pub redistribute_ipv6: bool,
+    /// Both with `metric` [`DRAIN_METRIC`]: what is redistributed is less preferred than the same from anywhere else.
+    pub less_preferred: bool,
+    /// `advertise ipv4 unicast` in address-family l2vpn evpn.
+    pub advertise_ipv4: bool,
+    /// `advertise ipv6 unicast` in address-family l2vpn evpn.
+    pub advertise_ipv6: bool,
+    /// `rd`; None: FRR's own.
+    pub rd: Option<RouteTarget>,
+    /// `route-target import`; empty: FRR's own.
+    pub import: BTreeSet<RouteTarget>,
+    /// `route-target export`; empty: FRR's own.
+    pub export: BTreeSet<RouteTarget>,
+}
+
+/// The default BGP instance, `router bgp AS` without a VRF. Seen only: it is the operator's, and there is always exactly
+/// one of these in a whole view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BgpBase {
+    /// Its AS; None: there is no default instance, so nothing can be advertised.
+    pub asn: Option<Asn>,
+    /// `bgp router-id`, where it is written.
+    pub router_id: Option<Ipv4Addr>,
+    /// `advertise-all-vni` is there. Without it zebra keeps EVPN switched off and no L3VNI is ever up.
+    pub evpn: bool,
+}
+
+/// Any object of the FRR plane. As seen, the plane reports every VRF block, every BGP instance of a VRF, and the default
+/// instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FrrObject {
+    /// A VRF block and its VNI.
+    Vrf(VrfVni),
+    /// A BGP instance.
+    Bgp(BgpVrf),
+    /// The default BGP instance; never part of an operation.
+    Base(BgpBase),
+}
+
+/// What names an object of the FRR plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FrrKey {
+    /// A VRF block by VRF.
+    Vrf(IfName),
+    /// A BGP instance by VRF.
+    Bgp(IfName),
+    /// The default BGP instance.
+    Base,
+}
+
+impl FrrObject {
+    /// What names this object.
+    pub fn key(&self) -> FrrKey {
+        match self {
+            Self::Vrf(vrf) => FrrKey::Vrf(vrf.vrf),
+            Self::Bgp(bgp) => FrrKey::Bgp(bgp.vrf),
+            Self::Base(_) => FrrKey::Base,
+        }
+    }
+}
+
+impl BgpSettings {
+    /// Whether these are what is wished. Any router id will do: one that an operator has given is as steady as ours.
+    pub fn meet(&self, wish: &Self) -> bool {
+        let steady = wish.router_id.is_none() || self.router_id.is_some();
+        steady && Self { router_id: wish.router_id, ..self.clone() } == *wish
+    }
+}
+
+impl fmt::Display for BgpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            (self.redistribute_ipv4, "redistribute-ipv4"),
+            (self.redistribute_ipv6, "redistribute-ipv6"),
+            (self.less_preferred, "less-preferred"),
+            (self.advertise_ipv4, "advertise-ipv4"),
+            (self.advertise_ipv6, "advertise-ipv6"),
+        ];
+        let words: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
+        f.write_str(&words.join(" "))?;
+        self.router_id.map_or(Ok(()), |id| write!(f, " router-id {id}"))?;
+        self.rd.map_or(Ok(()), |rd| write!(f, " rd {rd}"))?;
+        self.import.iter().try_for_each(|target| write!(f, " import {target}"))?;
+        self.export.iter().try_for_each(|target| write!(f, " export {target}"))
+    }
+}
+
+impl fmt::Display for FrrObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vrf(VrfVni { vrf, vni: Some(vni), .. }) => write!(f, "frr vrf {vrf} vni {vni}"),
+            Self::Vrf(VrfVni { vrf, vni: None, .. }) => write!(f, "frr vrf {vrf} no vni"),
+            Self::Bgp(bgp) => write!(f, "frr router bgp {} vrf {}: {}", bgp.asn, bgp.vrf, bgp.settings),
+            Self::Base(_) => f.write_str("frr default router bgp"),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What is written is what our own reading and an independent reader (netlink-packet-route) understand.
+
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkInfo},
+    route::{RouteAddress, RouteAttribute, RouteProtocol, RouteScope, RouteType},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    model::{MacAddr, Vni},
+    planes::kernel::{
+        decode::{self, Event, Hop, LinkFacts},
+        wire::{Message, messages},
+    },
+};
+
+fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+/// A VRF and a dummy in it, with indexes 1 and 2.
+fn scenery() -> Actual {
+    let mut actual = Actual::default();
+    let vrf = LinkFacts {
+        kind: LinkKind::Vrf { table: 1001 },
+        owner: Vni::new(1001),
+        ..LinkFacts::new(name("vrf-1001"))
+    };
+    let dummy = LinkFacts { kind: LinkKind::Dummy, master: Some(1), ..LinkFacts::new(name("lo-1001")) };
+    actual.apply(Event::Link(1, Box::new(vrf)));
+    actual.apply(Event::Link(2, Box::new(dummy)));
+    actual
+}
+
+/// The bytes of these operations on that scenery; the kernel's words for why not.
+fn encoded(operations: &[Operation<KernelObject>]) -> Result<Vec<u8>, String> {
+    let (actual, mut indexes, mut out) = (scenery(), Indexes(Indexes::RANGE.start), Requests::new(1));
+    let mut made = HashMap::new();
+    for (at, each) in operations.iter().enumerate() {
+        let mut scene = Scene { actual: &actual, made: &mut made, indexes: &mut indexes };
+        operation(at, each, &mut scene, &mut out)?;
+    }
+    Ok(out.take_bytes())
+}
+
+fn create(object: impl Into<KernelObject>) -> Operation<KernelObject> {
+    Operation { verb: Verb::Create, object: object.into() }
+}
+
+fn remove(object: impl Into<KernelObject>) -> Operation<KernelObject> {
+    Operation { verb: Verb::Remove, object: object.into() }
+}
+
+fn plain(text: &str, kind: LinkKind) -> Link {
+    let settings = Settings::default();
+    Link {
+        name: name(text),
+        kind,
+        master: None,
+        up: true,
+        mtu: None,
+        owner: Vni::new(1001),
+        settings,
+        mac: None,
+    }
+}
+
+fn each(bytes: &[u8]) -> Vec<Message<'_>> {
+    messages(bytes).map(Result::unwrap).collect()
+}
+
+fn understood(bytes: &[u8]) -> Vec<RouteNetlinkMessage> {
+    let mut rest = bytes;
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).unwrap();
+        rest = &rest[message.header.length.next_multiple_of(4) as usize..];
+        let NetlinkPayload::InnerMessage(inner) = message.payload else { panic!("{:?}", message.payload) };
+        all.push(inner);
+    }
+    all
+}
+
+fn kind_of(message: &RouteNetlinkMessage) -> (Option<InfoKind>, Option<InfoData>) {
+    let RouteNetlinkMessage::NewLink(link) = message else { panic!("{message:?}") };
+    let info = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(info) => Some(info.clone()),
+        _ => None,
+    });
+    let (mut kind, mut data) = (None, None);
+    for part in info.into_iter().flatten() {
+        match part {
+            LinkInfo::Kind(found) => kind = Some(found),
+            LinkInfo::Data(found) => data = Some(found),
+            _ => {}
+        }
+    }
+    (kind, data)
+}
+
+#[test]
+fn another_reader_understands_new_links() {
+    let local = IpAddr::from([100, 65, 0, 1]);
+    let bytes =
+        encoded(&[create(plain("vxlan-1001", LinkKind::Vxlan { id: 1001, port: 4789, local }))]).unwrap();
+    let (kind, data) = kind_of(&understood(&bytes)[0]);
+    assert_eq!(kind, Some(InfoKind::Vxlan));
+    let Some(InfoData::Vxlan(data)) = data else { panic!("{data:?}") };
+    for wanted in [InfoVxlan::Id(1001), InfoVxlan::Port(4789), InfoVxlan::Learning(false)] {
+        assert!(data.contains(&wanted), "{wanted:?} in {data:?}");
+    }
+
+    let bytes = encoded(&[create(plain("veth-a", LinkKind::Veth { peer: Some(name("veth-b")) }))]).unwrap();
+    let (kind, data) = kind_of(&understood(&bytes)[0]);
+    assert_eq!(kind, Some(InfoKind::Veth));
+    let Some(InfoData::Veth(InfoVeth::Peer(peer))) = data else { panic!("{data:?}") };
+    assert_eq!(peer.header.index, Indexes::RANGE.start + 2);
+    assert_eq!(peer.attributes, [LinkAttribute::IfName("veth-b".to_owned())]);
+}
+
+#[test]
+fn another_reader_understands_routes() {
+    let next_hop = NextHop::Via([172, 24, 4, 146].into(), name("lo-1001"));
+    let route = Route { table: 16_777_215, prefix: "20.0.0.0/24".parse().unwrap(), metric: 5, next_hop };
+    let bytes = encoded(&[create(route.clone()), remove(route)]).unwrap();
+    let understood = understood(&bytes);
+    let [RouteNetlinkMessage::NewRoute(new), RouteNetlinkMessage::DelRoute(gone)] = &understood[..] else {
+        panic!("{understood:?}")
+    };
+    for (message, scope) in [(new, RouteScope::Universe), (gone, RouteScope::NoWhere)] {
+        assert_eq!(message.header.protocol, RouteProtocol::Other(ROUTE_PROTOCOL));
+        assert_eq!((message.header.scope, message.header.kind), (scope, RouteType::Unicast));
+        assert_eq!(message.header.destination_prefix_length, 24);
+        for wanted in [
+            RouteAttribute::Table(16_777_215),
+            RouteAttribute::Priority(5),
+            RouteAttribute::Oif(2),
+            RouteAttribute::Destination(RouteAddress::Inet([20, 0, 0, 0].into())),
+            RouteAttribute::Gateway(RouteAddress::Inet([172, 24, 4, 146].into())),
+        ] {
+            assert!(message.attributes.contains(&wanted), "{wanted:?} in {message:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tree_of_links_names_indexes_that_it_chose_itself() {
+    let vrf = plain("vrf-7", LinkKind::Vrf { table: 7 });
+    let bridge = Link { master: Some(name("vrf-7")), ..plain("br-7", LinkKind::Bridge) };
+    let dummy = Link { master: Some(name("vrf-7")), ..plain("lo-7", LinkKind::Dummy) };
+    let address = Address::host(name("lo-7"), [10, 0, 0, 1].into());
+    let bytes = encoded(&[create(vrf), create(bridge), create(dummy), create(address)]).unwrap();
+    let events: Vec<_> = each(&bytes).iter().filter(|m| m.kind == RTM_NEWLINK).map(decode::event).collect();
+    let first = Indexes::RANGE.start + 1;
+    for (at, (event, master)) in events.iter().zip([None, Some(first), Some(first)]).enumerate() {
+        let Ok(Some(Event::Link(index, facts))) = event else { panic!("{event:?}") };
+        assert_eq!((*index, facts.master), (first + at as u32, master));
+        assert!(!facts.up, "it is brought up only when it is marked and set");
+    }
+    let all = each(&bytes);
+    let [.., address, local_route] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(decode::event(address), Ok(Some(Event::Address(first + 2, [10, 0, 0, 1].into(), 32))));
+    let local = Event::LocalGone(first + 2, (7, [10, 0, 0, 1].into()));
+    assert_eq!(decode::event(local_route), Ok(Some(local)), "by the table of the VRF made just before");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_words_and_nothing_sent() {
+    let nowhere = Address::host(name("lo-9"), [10, 0, 0, 1].into());
+    assert!(encoded(&[create(nowhere.clone())]).unwrap_err().contains("no link lo-9"));
+    assert_eq!(encoded(&[remove(nowhere)]), Ok(Vec::new()), "gone with its link");
+    let unmarked = plain("lo-1001", LinkKind::Dummy);
+    assert!(encoded(&[remove(unmarked)]).unwrap_err().contains("alias"));
+    let other_table = plain("vrf-1001", LinkKind::Vrf { table: 1 });
+    assert!(encoded(&[create(other_table)]).unwrap_err().contains("foreign link"));
+    let of_another = Link { owner: Vni::new(7), ..plain("vrf-1001", LinkKind::Vrf { table: 1001 }) };
+    assert!(encoded(&[create(of_another)]).unwrap_err().contains("VNI 1001"));
+    let internal = plain("vlan-7", LinkKind::Other("openvswitch".to_owned()));
+    assert!(encoded(&[create(internal)]).unwrap_err().contains("openvswitch"));
+}
+
+fn any_ip() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)]
+}
+
+fn any_prefix() -> impl Strategy<Value = Prefix> {
+    (any_ip(), any::<u8>()).prop_map(|(ip, length)| {
+        let longest = Prefix::from(ip).prefix_len();
+        Prefix::new(ip, length % (longest + 1)).unwrap().trunc()
+    })
+}
+
+fn any_next_hop() -> impl Strategy<Value = NextHop> {
+    let dev = name("lo-1001");
+    prop_oneof![
+        Just(NextHop::Link(dev)),
+        any_ip().prop_map(move |gateway| NextHop::Via(gateway, dev)),
+        Just(NextHop::Unreachable),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn routes_are_read_as_written(
+        prefix in any_prefix(), table in 1u32.., metric: u32, next_hop in any_next_hop(),
+    ) {
+        let hop = match next_hop {
+            NextHop::Link(_) => Hop::Link(2),
+            NextHop::Via(gateway, _) => Hop::Via(gateway, 2),
+            _ => Hop::Unreachable,
+        };
+        let bytes = encoded(&[create(Route { table, prefix, metric, next_hop })]).unwrap();
+        let event = decode::event(&each(&bytes)[0]);
+        prop_assert_eq!(event, Ok(Some(Event::Route((table, prefix, metric), hop, ROUTE_PROTOCOL))));
+    }
+
+    #[test]
+    fn addresses_and_neighbours_are_read_as_written(ip in any_ip(), mac: [u8; 6]) {
+        let (dev, mac) = (name("lo-1001"), MacAddr(mac));
+        let bytes = encoded(&[create(Address::host(dev, ip)), create(Neighbour { dev, ip, mac })]).unwrap();
+        let all = each(&bytes);
+        let length = Prefix::from(ip).prefix_len();
+        prop_assert_eq!(decode::event(&all[0]), Ok(Some(Event::Address(2, ip, length))));
+        prop_assert_eq!(decode::event(&all[1]), Ok(Some(Event::LocalGone(2, (1001, ip)))));
+        prop_assert_eq!(decode::event(&all[2]), Ok(Some(Event::Neighbour(2, ip, mac))));
+    }
+}

@@ -1,0 +1,378 @@
+//! The reconciler: keeps what stands equal to what is wished, on all planes, without I/O of its own.
+//!
+//! It holds the Southbound's replica, the intent computed from it and the bookkeeping of objects. Rows and reports go
+//! in, commands for the planes come out; time is passed in.
+
+mod brake;
+mod compare;
+mod core;
+mod drain;
+mod frame;
+mod history;
+mod leftovers;
+mod news;
+mod node;
+pub mod object;
+mod order;
+mod owner;
+mod pace;
+mod prefixes;
+#[cfg(test)]
+mod python_agent;
+mod retry;
+#[cfg(test)]
+mod scenarios;
+mod slice;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use self::{
+    brake::Brake,
+    core::{Core, Learned, Leaving},
+    history::History,
+    news::News,
+    object::{Key, Object, PlaneId},
+    slice::Slice,
+};
+pub use self::{
+    brake::{BrakeStatus, Limit as MassWithdrawLimit, Options as MassWithdraw},
+    core::PlaneState,
+    drain::Drain,
+    node::Node,
+    prefixes::PrefixStatus,
+    status::{Hops, ProblemStatus, SessionStatus, Status, TenantStatus},
+};
+use crate::{
+    config::Config,
+    intent::{Evidence, Intent, Unbound, names},
+    model::{IfName, Vni},
+    planes::{
+        Command, Report,
+        kernel::object::{Address, KernelObject},
+    },
+    southbound::{Replica, Subject},
+};
+
+/// The name of the Southbound's session.
+pub const SOUTHBOUND: &str = "southbound";
+
+/// How far a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All that its peer has was read.
+    Whole,
+    /// It is down, for this reason.
+    Down(String),
+    /// It has not said anything yet.
+    NotYet,
+}
+
+/// The reconciler.
+#[derive(Debug)]
+pub struct Reconciler {
+    config: Config,
+    replica: Replica,
+    intent: Intent,
+    core: Core,
+    southbound: PlaneState,
+    /// The Southbound was read whole once since the start.
+    southbound_read: bool,
+    /// Tenants whose frame has to be made again.
+    stale: BTreeSet<Vni>,
+    ledger_changed: BTreeSet<Vni>,
+    subjects_changed: bool,
+    /// Rows changed since the brake last looked at what it holds.
+    rows_changed: bool,
+    news: News,
+    history: History,
+    drain: Drain,
+    /// What an operator should know of this node, beyond what is wished and stands.
+    warning: Option<String>,
+}
+
+impl Reconciler {
+    /// A reconciler that knows nothing yet.
+    pub fn new(config: Config) -> Self {
+        let intent = Intent::new(config.bgp_as, config.limits);
+        let brake = Brake::new(config.mass_withdraw);
+        Self {
+            config,
+            replica: Replica::default(),
+            intent,
+            core: Core::new(brake),
+            southbound: PlaneState { whole: false, down: Some("not connected yet".to_owned()) },
+            southbound_read: false,
+            stale: BTreeSet::new(),
+            ledger_changed: BTreeSet::new(),
+            subjects_changed: false,
+            rows_changed: false,
+            news: News::default(),
+            history: History::default(),
+            drain: Drain::default(),
+            warning: None,
+        }
+    }
+
+    /// Options have changed: every tenant's frame is made again. The AS and the limits stay those of the start.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.config = config.clone();
+        self.stale.extend(self.intent.tenants().map(|tenant| tenant.vni));
+    }
+
+    /// The replica, to be brought up to date; `poll` takes in what changed.
+    pub fn replica_mut(&mut self) -> &mut Replica {
+        &mut self.replica
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The Southbound was read whole since the last (re)connect.
+    pub fn southbound_whole(&mut self) {
+        if !self.southbound.whole {
+            tracing::info!(ports = self.replica.len(), "Southbound is read");
+        }
+        self.southbound = PlaneState { whole: true, down: None };
+        self.southbound_read = true;
+    }
+
+    /// The Southbound is away. What was read stays the wish; until it was read whole again nothing new is decided.
+    pub fn southbound_down(&mut self, reason: String) {
+        self.southbound = PlaneState { whole: false, down: Some(reason) };
+    }
+
+    /// Takes in what a plane says.
+    pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
+        let learned = self.core.report(plane, report, now);
+        self.learn(learned);
+    }
+
+    fn learn(&mut self, learned: Learned) {
+        self.stale.extend(learned.frames);
+        self.ledger_changed.extend(learned.ledger);
+        if learned.all_frames {
+            self.stale.extend(self.intent.tenants().map(|tenant| tenant.vni));
+        }
+    }
+
+    /// Takes in all that changed and gives the next commands.
+    pub fn poll(&mut self, now: Instant) -> Vec<(PlaneId, Command<Object>)> {
+        self.update_intent();
+        let states: Vec<_> = self.session_states().map(|(name, state)| (name, status::word(state))).collect();
+        self.history.sessions(now, states.into_iter());
+        // Before the first whole view of the Southbound there is no wish to compare with.
+        if !self.southbound_read {
+            return Vec::new();
+        }
+        for vni in std::mem::take(&mut self.stale) {
+            self.update_frame(vni);
+        }
+        self.look_at_withdrawals(now);
+        let commands = self.core.poll(now);
+        for vni in self.core.take_changed() {
+            let slice = self.core.slices.get(&Some(vni));
+            self.news.tenant(vni, slice, self.intent.tenant(vni), now);
+        }
+        self.history.progress(self.core.revision, self.core.watermark(), now);
+        if !self.history.is_synced() && self.is_applied() {
+            tracing::info!("ready: all that was wished at the start is applied");
+            self.history.synced();
+        }
+        commands
+    }
+
+    /// Takes in what changed in the Southbound's rows, the ledger and this node's name; `poll` does so too.
+    pub fn update_intent(&mut self) {
+        let chassis = self.core.node.settings().system_id.clone();
+        self.intent.set_chassis(chassis.as_deref());
+        let touched = self.replica.take_touched();
+        if touched.anew {
+            self.core.brake.resynchronising();
+        }
+        self.rows_changed |= !touched.is_empty();
+        let ledger_changed = std::mem::take(&mut self.ledger_changed);
+        let delta = self.intent.update(&self.replica, &touched, &self.core.ledger, ledger_changed);
+        self.subjects_changed |= delta.subjects;
+        if !touched.gateways.is_empty() || !touched.subjects.is_empty() || !delta.tenants.is_empty() {
+            self.news.problems(&self.intent);
+        }
+        if delta.tenants.is_empty() && delta.addresses.is_empty() {
+            return;
+        }
+        self.core.revision += 1;
+        for (vni, ip) in delta.addresses {
+            self.update_address(vni, ip);
+        }
+        self.stale.extend(delta.tenants);
+    }
+
+    /// What a resynchronisation withdraws goes through the brake; and so does, while it holds, what rows say by now.
+    fn look_at_withdrawals(&mut self, now: Instant) {
+        if self.southbound.whole && self.core.can_judge_resync() {
+            let (advertised, leaving) = self.core.advertised();
+            let unbound = if self.core.brake.is_on() { Unbound::NotClaimedYet } else { Unbound::LetGo };
+            let unexplained = self.by_evidence(leaving, unbound, false);
+            self.core.resynchronised(unexplained, advertised, now);
+        } else if self.core.brake.is_on() && std::mem::take(&mut self.rows_changed) {
+            let explained = self.by_evidence(self.core.braked(), Unbound::NotClaimedYet, true);
+            self.core.explained(explained);
+        }
+        self.rows_changed = false;
+    }
+
+    /// Those of these addresses that a row explains, or those that none does.
+    fn by_evidence(&self, leaving: Vec<Leaving>, unbound: Unbound, explained: bool) -> Vec<Key> {
+        let mut evidence = Evidence::new(&self.intent, &self.replica, &self.core.ledger, unbound);
+        let matching =
+            leaving.into_iter().filter(|leaving| evidence.explains(leaving.vni, leaving.ip) == explained);
+        matching.map(|leaving| leaving.key).collect()
+    }
+
+    /// Lets go of what the brake holds, on an operator's word; gives how many prefixes that are.
+    pub fn release(&mut self) -> usize {
+        self.core.release("an operator has released it; what was held is withdrawn")
+    }
+
+    /// Whether a VNI is to be built: not while what the ledger holds for it has another AS and has to go first.
+    fn is_served(&self, vni: Vni) -> bool {
+        let Some(tenant) = self.intent.tenant(vni) else {
+            return false;
+        };
+        self.core.ledger.get(vni).is_none_or(|entry| entry.asn == tenant.asn)
+    }
+
+    fn update_address(&mut self, vni: Vni, ip: std::net::IpAddr) {
+        let object: Object = KernelObject::Address(Address::host(names::dummy(vni), ip)).into();
+        let key = object.key();
+        let framed = self.core.slices.get(&Some(vni)).is_some_and(|slice| slice.frame.contains(&key));
+        if framed {
+            return;
+        }
+        let wished = self.drain != Drain::Withdrawn && self.is_served(vni) && self.intent.wishes(vni, ip);
+        self.core.wish(key, wished.then_some((vni, object)));
+    }
+
+    fn update_frame(&mut self, vni: Vni) {
+        let served = self.is_served(vni);
+        let frame = match self.intent.tenant(vni).filter(|_| served) {
+            Some(tenant) => frame::frame(tenant, &self.core.node, &self.config),
+            None => frame::Frame::default(),
+        };
+        let before = std::mem::take(&mut self.core.slices.entry(Some(vni)).or_default().frame);
+        let mut after = std::collections::HashSet::new();
+        for object in frame.objects.into_iter().filter_map(|object| self.drained(object)).collect::<Vec<_>>()
+        {
+            let key = object.key();
+            after.insert(key.clone());
+            self.core.wish(key, Some((vni, object)));
+        }
+        let gone: Vec<Key> = before.difference(&after).cloned().collect();
+        let was_served = !before.is_empty();
+        let slice = self.core.slices.entry(Some(vni)).or_default();
+        slice.frame = after;
+        slice.waiting = frame.waiting.into_iter().collect();
+        for key in gone {
+            self.core.unwish(key, vni);
+        }
+        self.core.activate(Some(vni));
+        self.core.activate(None);
+        if served != was_served {
+            self.update_addresses_of(vni);
+        }
+    }
+
+    /// A VNI is served now, or is not any more: its VMs' addresses follow.
+    fn update_addresses_of(&mut self, vni: Vni) {
+        let addresses: Vec<_> = self.intent.addresses_of(vni, None).collect();
+        for ip in addresses {
+            self.update_address(vni, ip);
+        }
+    }
+
+    /// When `poll` should be called again at the latest.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.core.next_timeout()
+    }
+
+    /// Everything is to be read back and compared.
+    pub fn read_all(&mut self) {
+        self.core.read_all();
+    }
+
+    /// Whether what the Southbound should be asked for has changed since the last call.
+    pub fn subjects_changed(&mut self) -> bool {
+        std::mem::take(&mut self.subjects_changed)
+    }
+
+    /// What the Southbound should be asked for.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.intent.subjects()
+    }
+
+    /// Whether this node's Open_vSwitch settings were read.
+    pub fn knows_node(&self) -> bool {
+        self.core.planes.get(&PlaneId::Vswitch).is_some_and(|state| state.whole)
+    }
+
+    /// This node's facts.
+    pub fn node(&self) -> &Node {
+        &self.core.node
+    }
+
+    /// The bridges that need an OpenFlow session now.
+    pub fn flow_bridges(&self) -> BTreeSet<IfName> {
+        self.core.node.flow_bridges()
+    }
+
+    /// What an operator should know of this node, in log and status; None: nothing any more.
+    pub fn warn(&mut self, warning: Option<String>) {
+        if let Some(warning) = warning.as_ref().filter(|_| self.warning != warning) {
+            tracing::warn!("{warning}");
+        }
+        self.warning = warning;
+    }
+
+    /// What there is to say to an operator.
+    pub fn status(&self, now: Instant) -> Status {
+        status::status(self, now)
+    }
+
+    /// All was read, and what is open still is so for a reason that an operator has to look at: nothing is on its way.
+    fn is_applied(&self) -> bool {
+        let all_read = self.session_states().all(|(_, state)| state.whole);
+        all_read && self.stale.is_empty() && self.core.slices.values().all(Slice::is_at_rest)
+    }
+
+    fn session_states(&self) -> impl Iterator<Item = (String, &PlaneState)> {
+        let planes = self.core.planes.iter().map(|(plane, state)| (plane.to_string(), state));
+        planes.chain(std::iter::once((SOUTHBOUND.to_owned(), &self.southbound)))
+    }
+
+    /// How far every session has come, by its name, those too that have not said a word yet.
+    pub fn readings(&self) -> BTreeMap<String, Reading> {
+        let always = [PlaneId::Ledger, PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr];
+        let silent = always.map(|plane| (plane.to_string(), Reading::NotYet));
+        let heard = self.session_states().map(|(name, state)| {
+            let reading = match (&state.down, state.whole) {
+                (Some(reason), _) => Reading::Down(reason.clone()),
+                (None, true) => Reading::Whole,
+                (None, false) => Reading::NotYet,
+            };
+            (name, reading)
+        });
+        silent.into_iter().chain(heard).collect()
+    }
+
+    /// Nothing is under way or may be done now.
+    pub fn is_idle(&self) -> bool {
+        self.core.is_idle()
+    }
+}

@@ -1,0 +1,336 @@
+//! The bookkeeping of wished and actual objects: what is wished, what stands, and which keys are open between the two.
+//! `judge` says of one key what is to be done; `flight` says when, and what became of it.
+//!
+//! Pure: no I/O; time is passed in. Level-triggered: whatever changed, the keys that it touches are judged again from
+//! what is wished and what stands, so a lost or doubled event does no harm.
+
+mod braking;
+mod flight;
+mod judge;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Instant,
+};
+
+pub use self::braking::Leaving;
+use super::{
+    brake::Brake,
+    node::{Node, Scope},
+    object::{Key, Object, PlaneId},
+    order::Rank,
+    pace::Pace,
+    slice::{Hold, Side, Slice, Trouble},
+};
+use crate::{
+    ledger::Ledger,
+    model::Vni,
+    planes::{
+        Change, Operation, Report,
+        frr::object::FrrKey,
+        kernel::object::{KernelObject, Link},
+    },
+};
+
+/// What is known of a plane's session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaneState {
+    /// Its whole view was read since the last (re)connect, and nothing is unknown since.
+    pub whole: bool,
+    /// Why it is down.
+    pub down: Option<String>,
+}
+
+/// An open key.
+#[derive(Debug)]
+struct Open {
+    slice: Option<Vni>,
+    side: Side,
+    rank: Rank,
+    hold: Option<Hold>,
+    /// While an operation is under way: the plane has told since how the object stands.
+    told: bool,
+    /// It is open since somebody else changed the object, not since something else is wished.
+    drifted: bool,
+    /// It stood as wished before.
+    stood: bool,
+    tries: u32,
+    revision: u64,
+}
+
+/// Operations under way, with the keys that they are for.
+type Batch = Vec<(Key, Operation<Object>)>;
+
+/// The bookkeeping.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) brake: Brake,
+    pub(super) node: Node,
+    pub(super) ledger: Ledger,
+    pub(super) planes: BTreeMap<PlaneId, PlaneState>,
+    wished: HashMap<Key, (Vni, Object)>,
+    tallies: BTreeMap<Vni, Tally>,
+    actual: HashMap<Key, Object>,
+    /// Keys that this run wished once, until they are gone: what carries no mark of its VNI is known by this.
+    former: HashMap<Key, Vni>,
+    open: HashMap<Key, Open>,
+    open_since: BTreeMap<u64, u32>,
+    pub(super) slices: BTreeMap<Option<Vni>, Slice>,
+    active: BTreeSet<Option<Vni>>,
+    /// Slices in which something was opened or closed since it was last asked.
+    changed: BTreeSet<Vni>,
+    flights: HashMap<u64, (PlaneId, Batch)>,
+    next_flight: u64,
+    retries: BTreeMap<(Instant, u64), Key>,
+    pace: Pace,
+    next_retry: u64,
+    unread: BTreeSet<PlaneId>,
+    /// Counts changes of the wish.
+    pub(super) revision: u64,
+    /// Operations by plane and outcome.
+    pub(super) operations: BTreeMap<(PlaneId, &'static str), u64>,
+}
+
+/// What a report led to beyond the bookkeeping.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Tenants whose frame has to be made again.
+    pub frames: BTreeSet<Vni>,
+    /// All of them.
+    pub all_frames: bool,
+    /// VNIs whose ledger entry changed.
+    pub ledger: BTreeSet<Vni>,
+}
+
+impl Learned {
+    fn scope(&mut self, scope: Scope) {
+        match scope {
+            Scope::None => {}
+            Scope::One(vni) => drop(self.frames.insert(vni)),
+            Scope::All => self.all_frames = true,
+        }
+    }
+}
+
+impl Core {
+    /// A bookkeeping that knows nothing yet.
+    pub fn new(brake: Brake) -> Self {
+        Self {
+            brake,
+            node: Node::default(),
+            ledger: Ledger::default(),
+            planes: BTreeMap::new(),
+            wished: HashMap::new(),
+            tallies: BTreeMap::new(),
+            actual: HashMap::new(),
+            former: HashMap::new(),
+            open: HashMap::new(),
+            open_since: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            active: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            flights: HashMap::new(),
+            next_flight: 0,
+            retries: BTreeMap::new(),
+            pace: Pace::default(),
+            next_retry: 0,
+            unread: BTreeSet::new(),
+            revision: 0,
+            operations: BTreeMap::new(),
+        }
+    }
+
+    /// Wishes an object for a VNI, or none under this key any more.
+    pub fn wish(&mut self, key: Key, wished: Option<(Vni, Object)>) {
+        if self.wished.get(&key) == wished.as_ref() {
+            return;
+        }
+        if let Some((vni, _)) = &wished {
+            self.brake.let_go(&key);
+            self.former.insert(key.clone(), *vni);
+        }
+        let before = match wished.clone() {
+            Some(wished) => self.wished.insert(key.clone(), wished),
+            None => self.wished.remove(&key),
+        };
+        self.count(before.as_ref(), wished.as_ref());
+        self.judge(&key, true);
+        self.judge_vrf_of(&key, true);
+    }
+
+    /// Whether a VRF may have its VNI can depend on its instance: on what stands, and on what is wished.
+    fn judge_vrf_of(&mut self, key: &Key, changed: bool) {
+        if let Key::Frr(FrrKey::Bgp(vrf)) = *key {
+            self.judge(&FrrKey::Vrf(vrf).into(), changed);
+        }
+    }
+
+    /// A VNI wishes nothing under this key any more; another may by now.
+    pub fn unwish(&mut self, key: Key, vni: Vni) {
+        if self.wished.get(&key).is_some_and(|(owner, _)| *owner == vni) {
+            self.wish(key, None);
+        }
+    }
+
+    /// A VNI's slice may be worked on again: its frame changed.
+    pub fn activate(&mut self, slice: Option<Vni>) {
+        self.active.insert(slice);
+        self.changed.extend(slice);
+    }
+
+    /// The VNIs in which something changed since this was last called.
+    pub fn take_changed(&mut self) -> BTreeSet<Vni> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Takes in what a plane says.
+    pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) -> Learned {
+        let mut learned = Learned::default();
+        match report {
+            Report::Down(reason) => {
+                tracing::warn!(%plane, reason, "session is down");
+                self.planes.insert(plane, PlaneState { whole: false, down: Some(reason) });
+            }
+            Report::Whole(objects) => self.whole(plane, objects, &mut learned),
+            Report::Changed(changes) => {
+                for change in changes {
+                    match change {
+                        Change::Present(object) => self.see(object.key(), Some(object), &mut learned),
+                        Change::Absent(key) => self.see(key, None, &mut learned),
+                    }
+                }
+            }
+            Report::Results { id, outcomes } => self.land(id, outcomes, now, &mut learned),
+        }
+        if plane == PlaneId::Vswitch {
+            self.follow_bridges(&mut learned);
+        }
+        learned
+    }
+
+    /// Every bridge has a flows plane, not read yet when it is new; where the bridge is gone its flows are gone too.
+    fn follow_bridges(&mut self, learned: &mut Learned) {
+        let bridges = self.node.flow_bridges();
+        for bridge in &bridges {
+            self.planes.entry(PlaneId::Flows(*bridge)).or_default();
+        }
+        let is_gone = |plane: &PlaneId| matches!(plane, PlaneId::Flows(bridge) if !bridges.contains(bridge));
+        let gone: Vec<PlaneId> = self.planes.keys().copied().filter(is_gone).collect();
+        for plane in gone {
+            self.whole(plane, Vec::new(), learned);
+            self.planes.remove(&plane);
+        }
+    }
+
+    fn whole(&mut self, plane: PlaneId, mut objects: Vec<Object>, learned: &mut Learned) {
+        let before = self.planes.insert(plane, PlaneState { whole: true, down: None });
+        if !before.is_some_and(|state| state.whole) {
+            tracing::info!(%plane, objects = objects.len(), "whole view read");
+        }
+        self.unread.remove(&plane);
+        let mut gone: HashSet<Key> = self.actual.keys().filter(|key| key.plane() == plane).cloned().collect();
+        // Links first: whether an address or a neighbour is ours depends on its link's mark.
+        objects.sort_by_key(|object| !matches!(object, Object::Kernel(KernelObject::Link(_))));
+        for object in objects {
+            let key = object.key();
+            gone.remove(&key);
+            self.see(key, Some(object), learned);
+        }
+        for key in gone {
+            self.see(key, None, learned);
+        }
+        let wished: Vec<Key> = self.wished.keys().filter(|key| key.plane() == plane).cloned().collect();
+        for key in wished {
+            self.judge(&key, false);
+        }
+        self.active.extend(self.slices.keys());
+    }
+
+    fn see(&mut self, key: Key, object: Option<Object>, learned: &mut Learned) {
+        learned.scope(self.node.learn(&key, object.as_ref()));
+        if let Key::Ledger(vni) = key {
+            learned.ledger.insert(vni);
+            learned.frames.insert(vni);
+            match &object {
+                Some(Object::Ledger(entry)) => self.ledger.put(entry.clone()),
+                _ => self.ledger.remove(vni),
+            }
+        }
+        if let Some(open) = self.open.get_mut(&key) {
+            open.told = true;
+        }
+        let before = self.actual.get(&key);
+        let changed = before != object.as_ref();
+        match object {
+            Some(object) if changed => drop(self.actual.insert(key.clone(), object)),
+            Some(_) => {}
+            None => drop(self.actual.remove(&key)),
+        }
+        let was_open = self.open.contains_key(&key);
+        self.judge_seen(&key, changed, changed && !was_open);
+        self.judge_vrf_of(&key, changed);
+    }
+
+    /// Everything of every plane is to be read again.
+    pub fn read_all(&mut self) {
+        self.unread.extend(self.planes.keys().filter(|plane| **plane != PlaneId::Ledger));
+    }
+
+    /// The last revision of the wish that stands as a whole.
+    pub fn watermark(&self) -> u64 {
+        self.open_since.first_key_value().map_or(self.revision, |(revision, _)| revision.saturating_sub(1))
+    }
+
+    /// An object as it stands.
+    pub fn actual(&self, key: &Key) -> Option<&Object> {
+        self.actual.get(key)
+    }
+
+    /// Every link that stands.
+    pub fn actual_links(&self) -> impl Iterator<Item = &Link> {
+        self.actual.values().filter_map(|object| match object {
+            Object::Kernel(KernelObject::Link(link)) => Some(link),
+            _ => None,
+        })
+    }
+
+    /// What is wished for a VNI, counted.
+    pub fn tally(&self, vni: Vni) -> Tally {
+        self.tallies.get(&vni).copied().unwrap_or_default()
+    }
+
+    /// How a key stands: its trouble and the reason, or that it is on its way; None where it stands as wished.
+    pub fn standing(&self, key: &Key) -> Option<Option<(Trouble, &str)>> {
+        self.open.get(key).map(|open| open.hold.as_ref().and_then(Hold::trouble))
+    }
+
+    fn count(&mut self, before: Option<&(Vni, Object)>, now: Option<&(Vni, Object)>) {
+        if let Some((vni, object)) = before
+            && let Some(tally) = self.tallies.get_mut(vni)
+        {
+            tally.objects -= 1;
+            tally.prefixes -= usize::from(is_prefix(object));
+            if tally.objects == 0 {
+                self.tallies.remove(vni);
+            }
+        }
+        if let Some((vni, object)) = now {
+            let tally = self.tallies.entry(*vni).or_default();
+            tally.objects += 1;
+            tally.prefixes += usize::from(is_prefix(object));
+        }
+    }
+}
+
+/// What is wished for one VNI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All objects.
+    pub objects: usize,
+    /// Of these, addresses that attract traffic.
+    pub prefixes: usize,
+}
+
+fn is_prefix(object: &Object) -> bool {
+    matches!(object, Object::Kernel(KernelObject::Address(_)))
+}

@@ -1,0 +1,265 @@
+//! Operations on their way: which keys may be worked on now, batches to the planes, and what comes back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use super::{Batch, Core, Learned};
+use crate::{
+    model::Vni,
+    planes::{
+        Command, Operation, Outcome, Verb,
+        frr::object::{FrrObject, VrfVni},
+        kernel::object::KernelObject,
+    },
+    reconcile::{
+        object::{Key, Object, PlaneId},
+        order::{self, Rank},
+        pace::Turn,
+        retry,
+        slice::{Hold, Side, Slice},
+    },
+};
+
+impl Core {
+    /// The next commands; empty where nothing can be done now.
+    pub fn poll(&mut self, now: Instant) -> Vec<(PlaneId, Command<Object>)> {
+        self.release_in_time(now);
+        self.pace.forget(now);
+        while let Some(entry) = self.retries.first_entry().filter(|entry| entry.key().0 <= now) {
+            let key = entry.remove();
+            if self.open.get(&key).is_some_and(|open| matches!(open.hold, Some(Hold::Refused(_)))) {
+                self.judge(&key, true);
+            }
+        }
+        let mut commands: Vec<_> = Vec::new();
+        for plane in std::mem::take(&mut self.unread) {
+            commands.push((plane, Command::Read));
+        }
+        if !self.basics_known() {
+            return commands;
+        }
+        let mut batches: BTreeMap<PlaneId, Batch> = BTreeMap::new();
+        for slice in std::mem::take(&mut self.active) {
+            self.ready_of(slice, now, &mut batches);
+            if self.slices.get(&slice).is_some_and(Slice::is_empty) {
+                self.slices.remove(&slice);
+            }
+        }
+        for (plane, mut batch) in batches {
+            batch.sort_by_key(|(_, operation)| within_batch(operation));
+            let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
+            let id = self.next_flight;
+            self.next_flight += 1;
+            self.flights.insert(id, (plane, batch));
+            commands.push((plane, Command::Apply { id, operations }));
+        }
+        commands
+    }
+
+    /// Without the ledger and the local database nothing is ours and nothing has a place.
+    fn basics_known(&self) -> bool {
+        self.is_whole(PlaneId::Ledger) && self.is_whole(PlaneId::Vswitch)
+    }
+
+    pub(super) fn is_whole(&self, plane: PlaneId) -> bool {
+        self.planes.get(&plane).is_some_and(|state| state.whole)
+    }
+
+    fn ready_of(&mut self, slice: Option<Vni>, now: Instant, batches: &mut BTreeMap<PlaneId, Batch>) {
+        let removable = self.removable_to(slice);
+        let planes = &self.planes;
+        let writable = |key: &Key| planes.get(&key.plane()).is_some_and(|state| state.whole);
+        let Some(held) = self.slices.get_mut(&slice) else {
+            return;
+        };
+        // What attracts traffic waits until the way for it is complete.
+        let buildable = if held.waiting.is_empty() { order::RANKS as Rank } else { order::ADVERTISE };
+        let mut ready = held.take_ready(Side::Build, writable, buildable);
+        ready.extend(held.take_ready(Side::Remove, writable, removable));
+        for key in ready {
+            if self.waits_its_turn(&key, now) {
+                continue;
+            }
+            let Some(operation) = self.operation(&key) else {
+                continue;
+            };
+            if let Some(open) = self.open.get_mut(&key) {
+                open.hold = Some(Hold::Flying);
+                open.told = false;
+            }
+            batches.entry(key.plane()).or_default().push((key, operation));
+        }
+    }
+
+    /// An object that somebody else changes again and again is mended at a slower pace.
+    fn waits_its_turn(&mut self, key: &Key, now: Instant) -> bool {
+        if !self.open.get(key).is_some_and(|open| open.drifted) {
+            return false;
+        }
+        let turn = self.pace.mend(key, now);
+        if turn == Turn::Now {
+            return false;
+        }
+        let object = self.wished.get(key).map(|(_, wished)| wished).or_else(|| self.actual.get(key));
+        let object = object.map(ToString::to_string).unwrap_or_default();
+        if let Some(mut open) = self.open.remove(key) {
+            self.close(key, &open);
+            open.hold = Some(Hold::Refused(format!(
+                "{object}: somebody else changes it again and again, so it is mended slowly"
+            )));
+            self.insert_open(key, open);
+        }
+        if let Turn::Later(due) = turn {
+            self.retries.insert((due, self.next_retry), key.clone());
+            self.next_retry += 1;
+        }
+        true
+    }
+
+    /// The first rank of a slice that may not be removed now: nothing goes while something that must go before it may
+    /// still be there unseen, and of a tenant whose frame is not complete only addresses go.
+    fn removable_to(&self, slice: Option<Vni>) -> Rank {
+        let Some(held) = self.slices.get(&slice) else {
+            return 0;
+        };
+        if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() {
+            return 0;
+        }
+        if slice.is_none() {
+            let clear =
+                |slice: &Slice| slice.waiting.is_empty() && slice.open_at(Side::Remove, order::WITHDRAW) == 0;
+            let all_whole = self.planes.values().all(|state| state.whole);
+            return if all_whole && self.slices.values().all(clear) { order::RANKS as Rank } else { 0 };
+        }
+        if !held.waiting.is_empty() {
+            return order::WITHDRAW + 1;
+        }
+        let flows_whole =
+            self.planes.iter().all(|(plane, state)| !matches!(plane, PlaneId::Flows(_)) || state.whole);
+        if !flows_whole {
+            return order::REMOVE_FLOWS;
+        }
+        if !self.is_whole(PlaneId::Frr) { order::REMOVE_FRR } else { order::RANKS as Rank }
+    }
+
+    pub(super) fn land(&mut self, id: u64, outcomes: Vec<Outcome>, now: Instant, learned: &mut Learned) {
+        let Some((plane, batch)) = self.flights.remove(&id) else {
+            return;
+        };
+        let lost = std::iter::repeat(Outcome::Unknown);
+        let mut moved = BTreeSet::new();
+        for ((key, operation), outcome) in batch.into_iter().zip(outcomes.into_iter().chain(lost)) {
+            let Some(mut open) = self.open.remove(&key) else {
+                continue;
+            };
+            self.close(&key, &open);
+            let count = self.operations.entry((plane, outcome_word(&outcome))).or_default();
+            *count += 1;
+            match outcome {
+                Outcome::Done => {
+                    if let Some(slice) = self.slices.get_mut(&open.slice) {
+                        slice.changed = Some(now);
+                    }
+                    if open.side == Side::Build && open.rank < order::ADVERTISE {
+                        moved.insert(open.slice);
+                    }
+                    tracing::debug!(%plane, verb = ?operation.verb, "done: {}", operation.object);
+                    // What the plane itself has told meanwhile is nearer to the truth than what we asked for.
+                    match open.told {
+                        true => self.judge(&key, true),
+                        false => self.done(key, operation, learned),
+                    }
+                }
+                Outcome::Failed(reason) => {
+                    tracing::warn!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
+                    open.tries += 1;
+                    let at = (now + retry::pause(open.tries, fastrand::f64()), self.next_retry);
+                    self.next_retry += 1;
+                    self.retries.insert(at, key.clone());
+                    open.hold = Some(Hold::Refused(reason));
+                    self.insert_open(&key, open);
+                }
+                Outcome::Unknown => {
+                    self.planes.entry(plane).or_default().whole = false;
+                    self.unread.insert(plane);
+                    self.judge(&key, true);
+                }
+            }
+        }
+        if !moved.is_empty() && !self.retries.is_empty() {
+            self.try_again(&moved);
+        }
+    }
+
+    /// Something of these slices stands that did not: what was refused may have lacked just that, as a route whose gateway
+    /// had no route yet. It does not wait for its time.
+    fn try_again(&mut self, slices: &BTreeSet<Option<Vni>>) {
+        let refused = |key: &&Key| {
+            self.open.get(*key).is_some_and(|open| {
+                slices.contains(&open.slice) && matches!(open.hold, Some(Hold::Refused(_)))
+            })
+        };
+        let keys: Vec<Key> = self.retries.values().filter(refused).cloned().collect();
+        keys.iter().for_each(|key| self.judge(key, true));
+    }
+
+    fn done(&mut self, key: Key, operation: Operation<Object>, learned: &mut Learned) {
+        match operation.verb {
+            Verb::Remove => self.see(key, None, learned),
+            Verb::Create | Verb::Update => {
+                let object = acknowledged(operation.object, self.actual.get(&key));
+                self.see(key, Some(object), learned);
+            }
+        }
+    }
+
+    /// No operation is under way, and nothing waits to be read again.
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.unread.is_empty()
+    }
+
+    /// When `poll` should be called again at the latest.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let retry = self.retries.first_key_value().map(|((at, _), _)| *at);
+        retry.into_iter().chain(self.brake.deadline()).min()
+    }
+}
+
+/// An object as it stands after it was acknowledged: what the peer adds (MAC, L3VNI state) is kept as last seen.
+fn acknowledged(wished: Object, actual: Option<&Object>) -> Object {
+    match (wished, actual) {
+        (Object::Frr(FrrObject::Vrf(wished)), actual) => {
+            let up = match actual {
+                Some(Object::Frr(FrrObject::Vrf(seen))) => seen.up && seen.vni == wished.vni,
+                _ => false,
+            };
+            FrrObject::Vrf(VrfVni { up, ..wished }).into()
+        }
+        (Object::Kernel(KernelObject::Link(mut wished)), Some(Object::Kernel(KernelObject::Link(seen)))) => {
+            wished.mac = wished.mac.or(seen.mac);
+            wished.mtu = wished.mtu.or(seen.mtu);
+            wished.master = wished.master.or(seen.master);
+            KernelObject::Link(wished).into()
+        }
+        (wished, _) => wished,
+    }
+}
+
+/// Removals first, the later built the sooner; then what is built, masters before slaves.
+fn within_batch(operation: &Operation<Object>) -> (bool, u8) {
+    let place = order::within_build(&operation.object);
+    match operation.verb {
+        Verb::Remove => (false, u8::MAX - place),
+        Verb::Create | Verb::Update => (true, place),
+    }
+}
+
+fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed(_) => "failed",
+        Outcome::Unknown => "unknown",
+    }
+}

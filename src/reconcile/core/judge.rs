@@ -1,0 +1,183 @@
+//! Judging one key: does it stand as wished, whose is it, what is to be done about it, and when.
+
+use super::{Core, Open};
+use crate::{
+    model::Vni,
+    planes::{
+        Operation, Verb,
+        frr::object::{FrrKey, FrrObject, VrfVni},
+        kernel::object::{KernelObject, LinkKind},
+    },
+    reconcile::{
+        compare::{Past, Verdict, compare},
+        object::{Key, Object},
+        order::{self, Rank},
+        owner::{Owner, owner},
+        slice::{Hold, Side},
+    },
+};
+
+/// Where a key stands.
+struct Assessment {
+    slice: Option<Vni>,
+    side: Side,
+    rank: Rank,
+    hold: Option<Hold>,
+}
+
+impl Core {
+    /// Judges a key anew. One whose operation is under way is judged when that lands; one that was refused waits for its
+    /// time, unless something has changed.
+    pub(super) fn judge(&mut self, key: &Key, changed: bool) {
+        self.judge_seen(key, changed, false);
+    }
+
+    /// The same for a key of which something else was seen just now. `drifts`: it was as it should be until then.
+    pub(super) fn judge_seen(&mut self, key: &Key, changed: bool, drifts: bool) {
+        match self.open.get(key).map(|open| &open.hold) {
+            Some(Some(Hold::Flying)) => return,
+            Some(Some(Hold::Refused(_))) if !changed => return,
+            _ => {}
+        }
+        let before = self.open.remove(key);
+        let tries = before.as_ref().map_or(0, |open| open.tries);
+        let since = before.as_ref().map(|open| open.revision);
+        let drifted = drifts || before.as_ref().is_some_and(|open| open.drifted);
+        let stood = drifts && self.wished.contains_key(key) || before.as_ref().is_some_and(|open| open.stood);
+        if let Some(open) = before {
+            self.close(key, &open);
+        }
+        let Some(found) = self.assess(key, stood) else {
+            if !self.wished.contains_key(key) && !self.actual.contains_key(key) {
+                self.former.remove(key);
+                self.brake.let_go(key);
+            }
+            return;
+        };
+        let revision = since.unwrap_or(self.revision);
+        let Assessment { slice, side, rank, hold } = found;
+        self.insert_open(key, Open { slice, side, rank, hold, told: false, drifted, stood, tries, revision });
+    }
+
+    pub(super) fn insert_open(&mut self, key: &Key, open: Open) {
+        let slice = self.slices.entry(open.slice).or_default();
+        slice.open(open.side, open.rank, key, open.hold.as_ref());
+        *self.open_since.entry(open.revision).or_default() += 1;
+        self.activate(open.slice);
+        if let Some(Hold::Clash(reason)) = &open.hold {
+            tracing::warn!(vni = ?open.slice.map(Vni::get), "held: {reason}");
+        }
+        self.open.insert(key.clone(), open);
+    }
+
+    pub(super) fn close(&mut self, key: &Key, open: &Open) {
+        if let Some(slice) = self.slices.get_mut(&open.slice) {
+            slice.close(open.side, open.rank, key, open.hold.as_ref());
+        }
+        if let Some(count) = self.open_since.get_mut(&open.revision) {
+            *count -= 1;
+            if *count == 0 {
+                self.open_since.remove(&open.revision);
+            }
+        }
+        self.activate(open.slice);
+        if open.rank == order::WITHDRAW && open.side == Side::Remove {
+            // Orphans wait for all withdrawals.
+            self.active.insert(None);
+        }
+    }
+
+    fn assess(&self, key: &Key, stood: bool) -> Option<Assessment> {
+        let actual = self.actual.get(key);
+        if let Some((vni, wished)) = self.wished.get(key) {
+            let hold = match actual {
+                None => missing(wished),
+                Some(_) if self.steps_back(wished) => None,
+                Some(actual) => match compare(wished, actual, self.past(*vni, stood)) {
+                    Verdict::Same => return None,
+                    Verdict::Change | Verdict::Rebuild => None,
+                    Verdict::Settling(reason) => Some(Hold::Settling(reason)),
+                    Verdict::Clash(reason) => Some(Hold::Clash(reason)),
+                },
+            };
+            let rank = self.build_rank(wished);
+            return Some(Assessment { slice: Some(*vni), side: Side::Build, rank, hold });
+        }
+        let actual = actual?;
+        let slice = match owner(actual, &self.actual, &self.ledger, self.former.get(key).copied()) {
+            Owner::Foreign => return None,
+            Owner::Tenant(vni) => Some(vni),
+            Owner::Orphan => None,
+        };
+        let hold = self.brake.holds(key).then_some(Hold::Braked);
+        Some(Assessment { slice, side: Side::Remove, rank: order::remove(actual), hold })
+    }
+
+    fn past(&self, vni: Vni, stood: bool) -> Past {
+        Past { held: self.ledger.get(vni).is_some(), stood }
+    }
+
+    fn build_rank(&self, wished: &Object) -> Rank {
+        match wished {
+            Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp) => order::INSTANCE_FIRST,
+            wished if self.steps_back(wished) => order::INSTANCE_FIRST - 1,
+            wished => order::build(wished),
+        }
+    }
+
+    /// Whether a VRF that stands has to let its VNI go for a while, since the instance that must come before is missing.
+    fn steps_back(&self, wished: &Object) -> bool {
+        let Object::Frr(FrrObject::Vrf(vrf)) = wished else {
+            return false;
+        };
+        let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
+        let missing = !self.actual.contains_key(&instance);
+        let first = matches!(self.wished.get(&instance),
+            Some((_, Object::Frr(FrrObject::Bgp(bgp)))) if self.node.instance_first(bgp));
+        let has_vni = matches!(self.actual.get(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
+            Some(Object::Frr(FrrObject::Vrf(seen))) if seen.vni.is_some());
+        missing && first && has_vni
+    }
+
+    /// What is to be done about an open key.
+    pub(super) fn operation(&self, key: &Key) -> Option<Operation<Object>> {
+        let actual = self.actual.get(key);
+        let Some((vni, wished)) = self.wished.get(key) else {
+            return Some(match actual? {
+                // FRR's VRF goes in two steps.
+                Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => return without_vni(actual?),
+                actual => Operation { verb: Verb::Remove, object: actual.clone() },
+            });
+        };
+        let Some(actual) = actual else {
+            return Some(Operation { verb: Verb::Create, object: wished.clone() });
+        };
+        if self.steps_back(wished) {
+            return without_vni(actual);
+        }
+        let stood = self.open.get(key).is_some_and(|open| open.stood);
+        match compare(wished, actual, self.past(*vni, stood)) {
+            Verdict::Rebuild => Some(Operation { verb: Verb::Remove, object: actual.clone() }),
+            _ => Some(Operation { verb: Verb::Update, object: wished.clone() }),
+        }
+    }
+}
+
+/// A VRF of FRR lets its VNI go, and stays.
+fn without_vni(actual: &Object) -> Option<Operation<Object>> {
+    let Object::Frr(FrrObject::Vrf(vrf)) = actual else {
+        return None;
+    };
+    let object = FrrObject::Vrf(VrfVni { vrf: vrf.vrf, vni: None, up: false }).into();
+    Some(Operation { verb: Verb::Update, object })
+}
+
+/// What OVS makes is not made by us.
+fn missing(wished: &Object) -> Option<Hold> {
+    match wished {
+        Object::Kernel(KernelObject::Link(link)) if matches!(link.kind, LinkKind::Other(_)) => {
+            Some(Hold::Settling(format!("OVS has not made the device {} yet", link.name)))
+        }
+        _ => None,
+    }
+}

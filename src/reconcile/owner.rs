@@ -1,0 +1,85 @@
+//! Whose an object is that stands without being wished: the marks of the ownership table, and nothing on a name alone.
+
+use std::collections::HashMap;
+
+use super::object::{Key, Object};
+use crate::{
+    intent::names,
+    ledger::Ledger,
+    model::{IfName, Vni},
+    planes::{
+        flows::object::FlowsObject,
+        frr::object::FrrObject,
+        kernel::object::{KernelKey, KernelObject, Link, LinkKind},
+        vswitch::object::VswitchObject,
+    },
+};
+
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Somebody else's: never touched.
+    Foreign,
+    /// This VNI's.
+    Tenant(Vni),
+    /// Ours by its mark, of no VNI that is known any more.
+    Orphan,
+}
+
+/// Decides by the marks. `former` names what this run itself has wished until now.
+pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Owner {
+    let marked = match object {
+        Object::Ledger(entry) => Some(entry.vni),
+        Object::Kernel(object) => return kernel(object, actual, former),
+        // Our cookie is the mark; a flow does not say which VNI it was for.
+        Object::Flows(FlowsObject::Flow(_)) => return former.map_or(Owner::Orphan, Owner::Tenant),
+        Object::Flows(FlowsObject::Port(_)) => None,
+        Object::Vswitch(VswitchObject::Port(port)) => port.owner,
+        Object::Vswitch(_) | Object::Frr(FrrObject::Base(_)) => None,
+        Object::Frr(FrrObject::Vrf(vrf)) => {
+            let own = |vni: &Vni| vrf.vni.is_none_or(|seen| seen == vni.get());
+            frr(vrf.vrf, actual, ledger, former).filter(own)
+        }
+        Object::Frr(FrrObject::Bgp(bgp)) => {
+            let own = |vni: &Vni| ledger.get(*vni).is_none_or(|entry| entry.asn == bgp.asn);
+            frr(bgp.vrf, actual, ledger, former).filter(own)
+        }
+    };
+    marked.map_or(Owner::Foreign, Owner::Tenant)
+}
+
+fn kernel(object: &KernelObject, actual: &HashMap<Key, Object>, former: Option<Vni>) -> Owner {
+    let vni = match object {
+        // What OVS made goes with its port.
+        KernelObject::Link(Link { kind: LinkKind::Other(_), .. }) => None,
+        KernelObject::Link(link) => link.owner,
+        KernelObject::Address(address) => {
+            let host = address.length == if address.ip.is_ipv4() { 32 } else { 128 };
+            marked_link(address.dev, actual, |kind| *kind == LinkKind::Dummy).filter(|_| host)
+        }
+        // Reported only with our routing protocol number, which is the mark; the table is the VNI's.
+        KernelObject::Route(route) => Vni::new(route.table),
+        KernelObject::Neighbour(neighbour) => {
+            let attaches = |kind: &LinkKind| matches!(kind, LinkKind::Veth { .. } | LinkKind::Other(_));
+            marked_link(neighbour.dev, actual, attaches).or(former)
+        }
+    };
+    vni.map_or(Owner::Foreign, Owner::Tenant)
+}
+
+fn marked_link(dev: IfName, actual: &HashMap<Key, Object>, is: impl Fn(&LinkKind) -> bool) -> Option<Vni> {
+    match actual.get(&Key::Kernel(KernelKey::Link(dev)))? {
+        Object::Kernel(KernelObject::Link(link)) if is(&link.kind) => link.owner,
+        _ => None,
+    }
+}
+
+/// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
+/// another AS than the ledger's, they are somebody else's.
+fn frr(vrf: IfName, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Option<Vni> {
+    let vni = names::vni_of(&vrf).filter(|vni| names::vrf(*vni) == vrf)?;
+    let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
+    let held =
+        ledger.get(vni).is_some() || former == Some(vni) || marked_link(vrf, actual, is_vrf) == Some(vni);
+    held.then_some(vni)
+}

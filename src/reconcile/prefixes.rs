@@ -1,0 +1,71 @@
+//! Where single addresses stand: those of one VNI in pages, or one address over all VNIs. Costs what is told.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::{Reconciler, object::Key, slice::Trouble};
+use crate::{
+    intent::names,
+    model::Vni,
+    planes::kernel::object::{Address, KernelObject},
+};
+
+/// One address that is to be advertised.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct PrefixStatus {
+    /// The VNI.
+    pub vni: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// `gateway`, or `vm`.
+    pub of: &'static str,
+    /// `kernel`: it stands on the tenant's dummy device; `pending`; `held`, `refused` or `conflict`, see the reason.
+    pub state: &'static str,
+    /// Why it does not stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Reconciler {
+    /// The addresses of a VNI in order, `most` of them, from the first behind `after`.
+    pub fn prefixes(&self, vni: Vni, after: Option<IpAddr>, most: usize) -> Vec<PrefixStatus> {
+        let gateways = self.gateway_addresses(vni).map(|ip| (ip, "gateway"));
+        let vms = self.intent.addresses_of(vni, after).map(|ip| (ip, "vm"));
+        let gateways = gateways.filter(|(ip, _)| after.is_none_or(|after| *ip > after));
+        let mut found: Vec<_> = gateways.chain(vms.take(most)).collect();
+        found.sort_unstable();
+        found.dedup_by_key(|(ip, _)| *ip);
+        found.into_iter().take(most).map(|(ip, of)| self.prefix(vni, ip, of)).collect()
+    }
+
+    /// An address in every VNI that is to advertise it.
+    pub fn find(&self, address: IpAddr) -> Vec<PrefixStatus> {
+        let mut found = Vec::new();
+        for tenant in self.intent.tenants() {
+            if self.gateway_addresses(tenant.vni).any(|ip| ip == address) {
+                found.push(self.prefix(tenant.vni, address, "gateway"));
+            } else if self.intent.wishes(tenant.vni, address) {
+                found.push(self.prefix(tenant.vni, address, "vm"));
+            }
+        }
+        found
+    }
+
+    fn gateway_addresses(&self, vni: Vni) -> impl Iterator<Item = IpAddr> {
+        let gateways = self.intent.tenant(vni).into_iter().flat_map(|tenant| &tenant.gateways);
+        gateways.flat_map(|gateway| gateway.addresses.iter().copied())
+    }
+
+    fn prefix(&self, vni: Vni, address: IpAddr, of: &'static str) -> PrefixStatus {
+        let key: Key = KernelObject::Address(Address::host(names::dummy(vni), address)).key().into();
+        let (state, reason) = match self.core.standing(&key) {
+            None => ("kernel", None),
+            Some(None) => ("pending", None),
+            Some(Some((Trouble::Conflict, reason))) => ("conflict", Some(reason)),
+            Some(Some((Trouble::Refused, reason))) => ("refused", Some(reason)),
+            Some(Some((Trouble::Waits, reason))) => ("held", Some(reason)),
+        };
+        PrefixStatus { vni: vni.get(), address, of, state, reason: reason.map(str::to_owned) }
+    }
+}

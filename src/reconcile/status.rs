@@ -1,0 +1,269 @@
+//! What the reconciler has to say to an operator: sessions, tenants with their state and reasons, what is put aside.
+//!
+//! Made from counts that are kept as things change: its cost is that of the number of VNIs, never of addresses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use super::{
+    Drain, PlaneState, Reconciler,
+    brake::BrakeStatus,
+    history::{DOWN, UP},
+    order,
+    slice::{Side, Slice, Trouble},
+};
+use crate::{
+    config::{Attach, Config},
+    intent::Tenant,
+    model::Vni,
+    telemetry::histogram::Histogram,
+};
+
+/// How many reasons are told of one tenant, and how many problems in all: beyond that they are counted alone.
+const MOST_REASONS: usize = 8;
+const MOST_PROBLEMS: usize = 1000;
+
+/// The state of the agent at one moment; the JSON of `bgp-agent status --json`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// The chassis name of this node (system-id), where it is known.
+    pub node: Option<String>,
+    /// Sessions by name; each up, reading, or down with a reason.
+    pub sessions: BTreeMap<String, SessionStatus>,
+    /// Counts changes of the wish.
+    pub revision: u64,
+    /// The last revision that stands as a whole.
+    pub watermark: u64,
+    /// How long the oldest change that does not stand yet has been waiting, in seconds; 0: all stands.
+    pub lag_seconds: f64,
+    /// Every session is up and everything wished stands.
+    pub converged: bool,
+    /// All that was wished at the start was applied once: the node can take traffic.
+    pub ready: bool,
+    /// How far this node is drained: `no`, `less-preferred`, `withdrawn`.
+    pub drain: Drain,
+    /// What the brake holds, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brake: Option<BrakeStatus>,
+    /// What an operator should know of this node beyond all this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// The tenants, by VNI.
+    pub tenants: Vec<TenantStatus>,
+    /// What is not served, and why.
+    pub problems: Vec<ProblemStatus>,
+    /// How many problems there are: `problems` holds no more than 1000.
+    pub problems_total: usize,
+    /// Operations by plane and outcome since the start.
+    pub operations: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    /// How long changes took from the row to the last acknowledgement.
+    #[serde(skip)]
+    pub latency: Histogram,
+}
+
+/// One session.
+#[derive(Debug, Serialize)]
+pub struct SessionStatus {
+    /// `up`, `reading`, or `down`.
+    pub state: &'static str,
+    /// How long it is so, in seconds.
+    pub for_seconds: f64,
+    /// How often it came up again since the start.
+    pub reconnects: u64,
+    /// Why it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One tenant.
+#[derive(Debug, Serialize)]
+pub struct TenantStatus {
+    /// Its VNI.
+    pub vni: u32,
+    /// Its AS.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
+    /// The router gateways that it is served by.
+    pub gateways: Vec<String>,
+    /// How its VRF is tied to each provider network: `veth`, `vrf` or `vlan TAG`, and the physical network.
+    pub attach: Vec<String>,
+    /// `ok`; `pending`: being built; `leaving`: being taken down; `held`: waits for something; `refused`: a peer refused
+    /// something; `conflict`: somebody else's object is in the way. See the reasons.
+    pub state: &'static str,
+    /// Why it is not ok, the worst first.
+    pub reasons: Vec<String>,
+    /// How many reasons there are beyond these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_reasons: usize,
+    /// Addresses that are to be advertised, and how many of them the kernel has: BGP takes them from there.
+    pub prefixes: Hops,
+    /// Objects wished.
+    pub wished: usize,
+    /// Objects that are not as wished yet.
+    pub open: u32,
+    /// How long ago something of it was changed last, in seconds; None: not since the agent started.
+    pub changed_seconds_ago: Option<f64>,
+}
+
+/// How many prefixes are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Hops {
+    /// To be advertised.
+    pub desired: usize,
+    /// On the tenant's dummy device, acknowledged by the kernel.
+    pub kernel: usize,
+}
+
+/// Something that is not served.
+#[derive(Debug, Serialize)]
+pub struct ProblemStatus {
+    /// The logical port; for a limit that is reached, what it is of.
+    pub port: String,
+    /// The VNI, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
+    /// Why.
+    pub reason: String,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn rounded(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
+}
+
+/// How a session is, in one word.
+pub(super) fn word(state: &PlaneState) -> &'static str {
+    match (&state.down, state.whole) {
+        (None, true) => UP,
+        (Some(_), _) => DOWN,
+        (None, false) => "reading",
+    }
+}
+
+pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
+    let core = &reconciler.core;
+    let sessions: BTreeMap<String, SessionStatus> = reconciler
+        .session_states()
+        .map(|(name, state)| {
+            let (since, reconnects) = reconciler.history.session(&name, now);
+            let (state, reason) = (word(state), state.down.clone());
+            (name, SessionStatus { state, for_seconds: rounded(since), reconnects, reason })
+        })
+        .collect();
+    let tenants = tenants(reconciler, now);
+    let all_up = sessions.values().all(|session| session.state == UP);
+    let settled = tenants.iter().all(|tenant| tenant.state == "ok");
+    let mut operations: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
+    for ((plane, outcome), count) in &core.operations {
+        operations.entry(plane.to_string()).or_default().insert(outcome, *count);
+    }
+    let mut all_problems = problems(reconciler);
+    let problems: Vec<_> = all_problems.by_ref().take(MOST_PROBLEMS).collect();
+    let problems_total = problems.len() + all_problems.count();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        node: core.node.settings().system_id.as_deref().map(str::to_owned),
+        sessions,
+        revision: core.revision,
+        watermark: core.watermark(),
+        lag_seconds: rounded(reconciler.history.lag(now)),
+        converged: all_up && settled && core.watermark() == core.revision,
+        ready: reconciler.history.is_synced(),
+        drain: reconciler.drain(),
+        brake: core.brake.status(),
+        warning: reconciler.warning.clone(),
+        tenants,
+        problems,
+        problems_total,
+        operations,
+        latency: reconciler.history.latency().clone(),
+    }
+}
+
+fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {
+    let slices = reconciler.core.slices.iter();
+    slices.filter_map(|(vni, slice)| Some(tenant(reconciler, (*vni)?, slice, now))).collect()
+}
+
+fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> TenantStatus {
+    let tenant = reconciler.intent.tenant(vni);
+    let tally = reconciler.core.tally(vni);
+    // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
+    let away = slice.open_at(Side::Build, order::ADVERTISE) as usize;
+    let open = slice.open_keys(Side::Build) + slice.open_keys(Side::Remove);
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let waiting = slice.waiting.iter().map(String::as_str);
+    let all = slice.troubles().map(|(_, reason)| reason).chain(waiting);
+    let mut reasons: Vec<String> = all.filter(|reason| told.insert(reason)).map(str::to_owned).collect();
+    let more_reasons = reasons.len().saturating_sub(MOST_REASONS);
+    reasons.truncate(MOST_REASONS);
+    TenantStatus {
+        vni: vni.get(),
+        asn: tenant.map(|tenant| tenant.asn.get()),
+        gateways: tenant
+            .iter()
+            .flat_map(|tenant| &tenant.gateways)
+            .map(|gateway| gateway.name.to_string())
+            .collect(),
+        attach: tenant.map(|tenant| attach(tenant, &reconciler.config)).unwrap_or_default(),
+        state: state(slice, open),
+        reasons,
+        more_reasons,
+        prefixes: Hops { desired: tally.prefixes, kernel: tally.prefixes.saturating_sub(away) },
+        wished: tally.objects,
+        open,
+        changed_seconds_ago: slice.changed.map(|at| rounded(now.saturating_duration_since(at))),
+    }
+}
+
+fn state(slice: &Slice, open: u32) -> &'static str {
+    let worst = slice.troubles().map(|(trouble, _)| trouble).min();
+    match worst {
+        Some(Trouble::Conflict) => "conflict",
+        Some(Trouble::Refused) => "refused",
+        Some(Trouble::Waits) => "held",
+        None if !slice.waiting.is_empty() => "held",
+        None if open == 0 => "ok",
+        None if slice.frame.is_empty() => "leaving",
+        None => "pending",
+    }
+}
+
+fn attach(tenant: &Tenant, config: &Config) -> Vec<String> {
+    let of = |tag: Option<u16>| match (tag, config.attach) {
+        (Some(tag), _) => format!("vlan {tag}"),
+        (None, Attach::Veth) => "veth".to_owned(),
+        (None, Attach::Vrf) => "vrf".to_owned(),
+    };
+    let localnets = tenant.localnets().into_iter();
+    localnets.map(|localnet| format!("{} to {}", of(localnet.tag), localnet.network)).collect()
+}
+
+fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
+    let put_aside = reconciler.intent.problems().map(|problem| ProblemStatus {
+        port: problem.port.to_string(),
+        vni: problem.vni.map(|vni| vni.get()),
+        reason: problem.reason.clone(),
+    });
+    let strays = reconciler.intent.strays().filter_map(|(uuid, addresses)| {
+        let port = reconciler.replica.get(&uuid)?;
+        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let reason = format!("{} is in no advertised subnet of its network", list.join(", "));
+        Some(ProblemStatus { port: port.logical_port.to_string(), vni: None, reason })
+    });
+    let excesses = reconciler.intent.excesses().map(|(vni, reason)| ProblemStatus {
+        port: vni.map_or("this node".to_owned(), |vni| format!("VNI {vni}")),
+        vni: vni.map(|vni| vni.get()),
+        reason,
+    });
+    put_aside.chain(strays).chain(excesses)
+}

@@ -1,0 +1,115 @@
+//! Between the Southbound's session and the replica: updates into rows, subjects into monitor conditions.
+//!
+//! Pure. A row that cannot be read is left out with a word in the log; the others of its update are not harmed.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Replica, Subject};
+use crate::ovsdb::{
+    monitor::{Condition, TableMonitor, Where},
+    row::{Kind, RawChange, Row},
+    tables::{Chassis, PortBinding},
+    updates::Updates,
+};
+
+/// The replica is not what the server believes: everything has to be read anew.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("row {0} of {1} changed, but was never seen")]
+pub struct Diverged(Uuid, &'static str);
+
+/// What to monitor before anything is known: all gateways, all localnets, this chassis.
+pub fn monitors(chassis: Option<&str>) -> Vec<TableMonitor> {
+    let [(_, ports), (_, chassis)] = conditions(chassis, std::iter::empty());
+    vec![TableMonitor::of::<PortBinding>(ports), TableMonitor::of::<Chassis>(chassis)]
+}
+
+/// The rows wanted: all gateways and localnets of the cloud (few, and what tells of a new one), this chassis, and what
+/// the subjects name. Clauses are alternatives.
+pub fn conditions<'a>(
+    chassis: Option<&str>,
+    subjects: impl Iterator<Item = &'a Subject>,
+) -> [(&'static str, Where); 2] {
+    let mut ports = vec![Condition::equal("type", "chassisredirect"), Condition::equal("type", "localnet")];
+    let mut datapaths = std::collections::BTreeSet::new();
+    for subject in subjects {
+        match subject {
+            Subject::Port(name) => ports.push(Condition::equal("logical_port", &**name)),
+            Subject::Patches(datapath) | Subject::Workloads(datapath) => drop(datapaths.insert(*datapath)),
+            Subject::Localnets(_) => {}
+        }
+    }
+    ports.extend(datapaths.into_iter().map(|datapath| Condition::equal("datapath", datapath)));
+    let chassis = chassis.map(|name| Condition::equal("name", name)).into_iter().collect();
+    [(PortBinding::TABLE, Where::Any(ports)), (Chassis::TABLE, Where::Any(chassis))]
+}
+
+/// Takes an update into the replica.
+pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
+    if updates.reload() {
+        reload(replica, updates);
+        return Ok(());
+    }
+    for change in updates.iter() {
+        match change.table {
+            PortBinding::TABLE => apply_port(replica, &change)?,
+            Chassis::TABLE => apply_chassis(replica, &change),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn reload(replica: &mut Replica, updates: &Updates) {
+    let mut ports = HashMap::new();
+    let mut chassis = HashMap::new();
+    let mut aside = Vec::new();
+    for change in updates.iter() {
+        match change.table {
+            PortBinding::TABLE => match row(&change) {
+                Some(row) => drop(ports.insert(change.uuid, row)),
+                None => aside.push(change.uuid),
+            },
+            Chassis::TABLE => chassis.extend(row::<Chassis>(&change).map(|row| (change.uuid, row.name))),
+            _ => {}
+        }
+    }
+    replica.replace(ports, chassis);
+    aside.into_iter().for_each(|uuid| replica.set_aside(uuid));
+}
+
+fn row<R: Row>(change: &RawChange<'_>) -> Option<R> {
+    R::from_row(&change.row).map_err(|error| tracing::warn!(%error, "a Southbound row is put aside")).ok()
+}
+
+fn apply_port(replica: &mut Replica, change: &RawChange<'_>) -> Result<(), Diverged> {
+    match change.kind {
+        Kind::Delete => drop(replica.remove_port(change.uuid)),
+        Kind::Initial | Kind::Insert => match row(change) {
+            Some(row) => replica.put_port(change.uuid, row),
+            None => replica.set_aside(change.uuid),
+        },
+        Kind::Modify if replica.is_aside(&change.uuid) => {}
+        Kind::Modify => {
+            let row = replica.get(&change.uuid).ok_or(Diverged(change.uuid, PortBinding::TABLE))?;
+            let mut changed = row.clone();
+            match changed.apply(&change.row) {
+                Ok(()) => replica.put_port(change.uuid, changed),
+                Err(error) => {
+                    tracing::warn!(%error, "a Southbound row is put aside");
+                    replica.set_aside(change.uuid);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn apply_chassis(replica: &mut Replica, change: &RawChange<'_>) {
+    match change.kind {
+        Kind::Delete => replica.remove_chassis(change.uuid),
+        // Only the name is asked for, and it is set whole in a difference too.
+        _ => drop(row::<Chassis>(change).map(|row| replica.put_chassis(change.uuid, row.name))),
+    }
+}

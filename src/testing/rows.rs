@@ -1,0 +1,289 @@
+//! A small cloud as Southbound rows, written the way northd and ovn-controller write them.
+
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{
+    ledger::Ledger,
+    ovsdb::{tables::PortBinding, value::Pairs},
+    southbound::Replica,
+};
+
+/// Rows and the ledger beside them.
+pub struct Cloud {
+    /// The replica that holds the rows.
+    pub replica: Replica,
+    /// The ledger.
+    pub ledger: Ledger,
+    held: BTreeMap<String, (Uuid, PortBinding)>,
+}
+
+/// A router with its gateway port.
+pub struct GatewaySpec<'a> {
+    /// Name of the gateway port; `lrp-` and `cr-lrp-` are put before it.
+    pub name: &'a str,
+    /// The router.
+    pub router: &'a str,
+    /// `MAC IP/len ..`.
+    pub mac: &'a str,
+    /// Where it lives.
+    pub chassis: Option<&'a str>,
+    /// The provider network.
+    pub provider: &'a str,
+}
+
+impl GatewaySpec<'_> {
+    /// A second router on the same provider network.
+    pub fn second() -> GatewaySpec<'static> {
+        GatewaySpec { name: "gw-b", router: "router-b", mac: "", chassis: Some("gw1"), provider: "prov" }
+    }
+}
+
+/// A uuid that stands for a name.
+pub fn uuid_of(name: &str) -> Uuid {
+    let mut bytes = [0u8; 16];
+    for (at, byte) in name.bytes().enumerate() {
+        bytes[at % 16] = bytes[at % 16].wrapping_mul(31).wrapping_add(byte).wrapping_add(at as u8);
+    }
+    Uuid::from_bytes(bytes)
+}
+
+fn pairs(list: &[(&str, &str)]) -> Pairs {
+    list.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+impl Cloud {
+    /// Three chassis and nothing else.
+    pub fn empty() -> Self {
+        let mut replica = Replica::default();
+        for chassis in ["gw1", "gw2", "cmp1"] {
+            replica.put_chassis(uuid_of(chassis), chassis.into());
+        }
+        Self { replica, ledger: Ledger::default(), held: BTreeMap::new() }
+    }
+
+    /// The blog's example: one router, one subnet of both families, one VM.
+    pub fn seed() -> Self {
+        let mut cloud = Self::empty();
+        cloud.localnet("provnet", "prov", "physnet1", None);
+        let mac = "fa:16:3e:7f:59:7f 172.24.4.146/24 2001:db8:ffff::1/64";
+        cloud.gateway(&GatewaySpec {
+            name: "gw",
+            router: "router",
+            mac,
+            chassis: Some("gw1"),
+            provider: "prov",
+        });
+        cloud.subnet("gw", "sub", "net", "fa:16:3e:8d:c4:51 20.0.0.1/24 2001:db8:1::1/64");
+        cloud.annotate("gw", &[("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:as", "64999")]);
+        cloud.annotate("sub", &[("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:as", "64999")]);
+        cloud.workload("vm", "net", Some("cmp1"), &["fa:16:3e:00:00:10 20.0.0.10 2001:db8:1::10"]);
+        cloud
+    }
+
+    fn put(&mut self, row: PortBinding) {
+        let uuid = uuid_of(&row.logical_port);
+        self.held.insert(row.logical_port.to_string(), (uuid, row.clone()));
+        self.replica.put_port(uuid, row);
+    }
+
+    fn edit(&mut self, name: &str, change: impl FnOnce(&mut PortBinding)) {
+        if let Some((_, row)) = self.held.get(name) {
+            let mut row = row.clone();
+            change(&mut row);
+            self.put(row);
+        }
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> Vec<(Uuid, PortBinding)> {
+        self.held.values().cloned().collect()
+    }
+
+    /// All chassis.
+    pub fn chassis(&self) -> std::collections::HashMap<Uuid, Box<str>> {
+        ["gw1", "gw2", "cmp1"].iter().map(|name| (uuid_of(name), (*name).into())).collect()
+    }
+
+    /// Every row counts as touched.
+    pub fn touch_all(&mut self) {
+        for (uuid, row) in self.rows() {
+            self.replica.put_port(uuid, row);
+        }
+    }
+
+    /// A provider network's localnet port.
+    pub fn localnet(&mut self, name: &str, provider: &str, network: &str, tag: Option<u16>) {
+        self.put(PortBinding {
+            logical_port: name.into(),
+            kind: "localnet".into(),
+            datapath: uuid_of(provider),
+            options: pairs(&[("network_name", network)]),
+            tag,
+            ..PortBinding::default()
+        });
+    }
+
+    /// A router's gateway port with its peer and its cr-lrp.
+    pub fn gateway(&mut self, spec: &GatewaySpec<'_>) {
+        let (router_port, redirect) = (format!("lrp-{}", spec.name), format!("cr-lrp-{}", spec.name));
+        let options = [("peer", spec.name), ("chassis-redirect-port", redirect.as_str())];
+        self.patch(&router_port, spec.router, &options, &[spec.mac]);
+        self.patch(spec.name, spec.provider, &[("peer", router_port.as_str())], &["router"]);
+        self.put(PortBinding {
+            logical_port: redirect.as_str().into(),
+            kind: "chassisredirect".into(),
+            datapath: uuid_of(spec.router),
+            chassis: spec.chassis.map(uuid_of),
+            mac: vec![spec.mac.into()],
+            options: pairs(&[("distributed-port", router_port.as_str())]),
+            ..PortBinding::default()
+        });
+    }
+
+    /// A router's port towards a tenant network, with its peer there.
+    pub fn subnet(&mut self, gateway: &str, name: &str, network: &str, mac: &str) {
+        let Some((_, gateway)) = self.held.get(&format!("lrp-{gateway}")) else {
+            return;
+        };
+        let router = gateway.datapath;
+        let router_port = format!("lrp-{name}");
+        self.patch(&router_port, "", &[("peer", name)], &[mac]);
+        self.edit(&router_port, |row| row.datapath = router);
+        self.patch(name, network, &[("peer", router_port.as_str())], &["router"]);
+    }
+
+    fn patch(&mut self, name: &str, datapath: &str, options: &[(&str, &str)], mac: &[&str]) {
+        let external_ids = self.held.get(name).map(|(_, row)| row.external_ids.clone()).unwrap_or_default();
+        self.put(PortBinding {
+            logical_port: name.into(),
+            kind: "patch".into(),
+            datapath: uuid_of(datapath),
+            mac: mac.iter().map(|mac| (*mac).into()).collect(),
+            options: pairs(options),
+            external_ids,
+            ..PortBinding::default()
+        });
+    }
+
+    /// A VM's port.
+    pub fn workload(&mut self, name: &str, network: &str, chassis: Option<&str>, mac: &[&str]) {
+        self.put(PortBinding {
+            logical_port: name.into(),
+            datapath: uuid_of(network),
+            chassis: chassis.map(uuid_of),
+            mac: mac.iter().map(|mac| (*mac).into()).collect(),
+            ..PortBinding::default()
+        });
+    }
+
+    /// The external_ids of a port are these.
+    pub fn annotate(&mut self, name: &str, annotation: &[(&str, &str)]) {
+        self.edit(name, |row| row.external_ids = pairs(annotation));
+    }
+
+    /// The type of a port is this.
+    pub fn kind(&mut self, name: &str, kind: &str) {
+        self.edit(name, |row| row.kind = kind.into());
+    }
+
+    /// A cr-lrp's chassis is another one, in one update.
+    pub fn move_gateway(&mut self, name: &str, chassis: &str) {
+        self.edit(name, |row| row.chassis = Some(uuid_of(chassis)));
+    }
+
+    /// A port goes.
+    pub fn remove(&mut self, name: &str) {
+        if let Some((uuid, _)) = self.held.remove(name) {
+            self.replica.remove_port(uuid);
+        }
+    }
+
+    /// Carries out a generated step.
+    pub fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Localnet(provider, tag) => {
+                let name = format!("provnet-{provider}");
+                self.localnet(&name, &format!("prov-{provider}"), "physnet1", tag.then_some(100));
+            }
+            Step::Gateway { name, router, chassis, provider, address } => {
+                let mac = format!("fa:16:3e:00:00:0{name} 172.24.4.{address}/24 2001:db8:ffff::{address}/64");
+                let chassis = ["gw1", "gw2", "none"][usize::from(*chassis)];
+                self.gateway(&GatewaySpec {
+                    name: &format!("gw-{name}"),
+                    router: &format!("router-{router}"),
+                    mac: &mac,
+                    chassis: Some(chassis).filter(|chassis| *chassis != "none"),
+                    provider: &format!("prov-{provider}"),
+                });
+            }
+            Step::Subnet { gateway, name, network, third } => {
+                let mac = format!("fa:16:3e:01:00:0{name} 20.0.{third}.1/23 2001:db8:{third}::1/64");
+                self.subnet(
+                    &format!("gw-{gateway}"),
+                    &format!("sub-{name}"),
+                    &format!("net-{network}"),
+                    &mac,
+                );
+            }
+            Step::Annotate { subnet, name, vni, asn } => {
+                let port = if *subnet { format!("sub-{name}") } else { format!("gw-{name}") };
+                let vni = ["", "1001", "1002", "x"][usize::from(*vni)];
+                let mut annotation = Vec::new();
+                if !vni.is_empty() {
+                    annotation.push(("neutron_bgpvpn:vni", vni));
+                }
+                if *asn > 0 {
+                    annotation.push(("neutron_bgpvpn:as", ["65001", "65002"][usize::from(*asn - 1)]));
+                }
+                self.annotate(&port, &annotation);
+            }
+            Step::Workload { name, network, bound, third, last } => {
+                let mac = format!("fa:16:3e:02:00:0{name} 20.0.{third}.{last} 2001:db8:{third}::{last}");
+                let network = format!("net-{network}");
+                self.workload(&format!("vm-{name}"), &network, bound.then_some("cmp1"), &[&mac]);
+            }
+            Step::Remove(kind, name) => {
+                let prefix = ["provnet-", "cr-lrp-gw-", "lrp-gw-", "gw-", "lrp-sub-", "sub-", "vm-"]
+                    [usize::from(*kind)];
+                self.remove(&format!("{prefix}{name}"));
+            }
+        }
+    }
+}
+
+/// A generated change of the cloud; small numbers, so that names meet.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Step {
+    Localnet(u8, bool),
+    Gateway { name: u8, router: u8, chassis: u8, provider: u8, address: u8 },
+    Subnet { gateway: u8, name: u8, network: u8, third: u8 },
+    Annotate { subnet: bool, name: u8, vni: u8, asn: u8 },
+    Workload { name: u8, network: u8, bound: bool, third: u8, last: u8 },
+    Remove(u8, u8),
+}
+
+/// Any step.
+#[cfg(test)]
+pub fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (0..2u8, any::<bool>()).prop_map(|(provider, tag)| Step::Localnet(provider, tag)),
+        3 => (0..3u8, 0..2u8, 0..3u8, 0..2u8, 1..4u8).prop_map(|(name, router, chassis, provider, address)| {
+            Step::Gateway { name, router, chassis, provider, address }
+        }),
+        3 => (0..3u8, 0..3u8, 0..2u8, 0..3u8).prop_map(|(gateway, name, network, third)| {
+            Step::Subnet { gateway, name, network, third }
+        }),
+        5 => (any::<bool>(), 0..3u8, 0..4u8, 0..3u8).prop_map(|(subnet, name, vni, asn)| {
+            Step::Annotate { subnet, name, vni, asn }
+        }),
+        4 => (0..4u8, 0..2u8, any::<bool>(), 0..3u8, 1..4u8).prop_map(|(name, network, bound, third, last)| {
+            Step::Workload { name, network, bound, third, last }
+        }),
+        2 => (0..7u8, 0..3u8).prop_map(|(kind, name)| Step::Remove(kind, name)),
+    ]
+}

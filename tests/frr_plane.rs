@@ -1,0 +1,176 @@
+//! The FRR plane against the installed zebra and bgpd (the dialect up to FRR 9), each test in a namespace of its own.
+#![allow(clippy::disallowed_types, missing_docs)]
+
+#[path = "frr/harness.rs"]
+mod harness;
+#[path = "frr/life.rs"]
+mod life;
+#[path = "frr/objects.rs"]
+mod objects;
+
+use std::path::Path;
+
+use bgp_agent::planes::{
+    Change, Operation, Outcome, Report, Verb,
+    frr::object::{BgpBase, BgpSettings, FrrKey, FrrObject},
+};
+use harness::{Frr, Plane};
+use objects::{bgp, bgp_with, name, vrf, vrf_with};
+
+async fn started() -> (Frr, Plane) {
+    let frr = Frr::start(Path::new("/"), &["zebra", "bgpd"]);
+    frr.base();
+    let mut plane = Plane::start(&frr);
+    plane.whole().await;
+    (frr, plane)
+}
+
+fn failed(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Failed(why) => why,
+        other => panic!("{other:?} where a failure was due"),
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_frr_is_told_whole() {
+    let frr = Frr::start(Path::new("/"), &["zebra", "bgpd"]);
+    let mut plane = Plane::start(&frr);
+    assert_eq!(plane.whole().await, [FrrObject::Base(BgpBase::default())]);
+    frr.base();
+    let base =
+        BgpBase { asn: bgp_agent::model::Asn::new(64999), router_id: Some([10, 0, 0, 1].into()), evpn: true };
+    plane.change(&Change::Present(FrrObject::Base(base))).await;
+}
+
+#[tokio::test]
+async fn one_vrf_comes_changes_and_goes() {
+    let (frr, mut plane) = started().await;
+    let instance = bgp(64999, 1001, &["64999:1001", "64999:7"]);
+    let changes = plane.done(vec![(Verb::Create, vrf(1001)), (Verb::Create, instance.clone())]).await;
+    assert_eq!(changes, [Change::Present(vrf(1001)), Change::Present(instance)]);
+
+    let changed = bgp(64999, 1001, &["64999:7", "4200000000:8", "10.0.0.9:9"]);
+    assert_eq!(plane.done(vec![(Verb::Update, changed.clone())]).await, [Change::Present(changed)]);
+
+    let bare = bgp_with(64999, 1001, BgpSettings::default());
+    assert_eq!(plane.done(vec![(Verb::Update, bare.clone())]).await, [Change::Present(bare.clone())]);
+
+    let other = vrf_with(1001, Some(1002));
+    assert_eq!(plane.done(vec![(Verb::Update, other.clone())]).await, [Change::Present(other)]);
+    let empty = vrf_with(1001, None);
+    assert_eq!(plane.done(vec![(Verb::Update, empty.clone())]).await, [Change::Present(empty.clone())]);
+
+    let changes = plane.done(vec![(Verb::Remove, bare.clone()), (Verb::Remove, empty.clone())]).await;
+    assert_eq!(changes, [Change::Absent(FrrKey::Vrf(name(1001))), Change::Absent(FrrKey::Bgp(name(1001)))]);
+    assert_eq!(plane.done(vec![(Verb::Remove, bare), (Verb::Remove, empty)]).await, []);
+    assert!(!frr.operator("bgpd", &["show running-config"]).0.contains("vrf-1001"));
+    assert!(!frr.operator("zebra", &["show vrf"]).0.contains("vrf-1001"));
+}
+
+#[tokio::test]
+async fn lines_of_the_operator_stay_in_our_instance() {
+    let (frr, mut plane) = started().await;
+    plane.done(vec![(Verb::Create, vrf(1001)), (Verb::Create, bgp(64999, 1001, &["64999:1"]))]).await;
+    let own = [
+        "configure terminal",
+        "router bgp 64999 vrf vrf-1001",
+        "bgp router-id 10.9.9.9",
+        "address-family ipv4 unicast",
+        "redistribute static",
+        "redistribute connected metric 5",
+        "maximum-paths 3",
+    ];
+    assert_eq!(frr.operator("bgpd", &own).1, 0);
+    plane.done(vec![(Verb::Update, bgp(64999, 1001, &["64999:2"]))]).await;
+    let running = frr.operator("bgpd", &["show running-config"]).0;
+    let kept = [
+        "bgp router-id 10.9.9.9",
+        "redistribute static",
+        "redistribute connected metric 5",
+        "maximum-paths 3",
+    ];
+    for line in kept {
+        assert!(running.contains(line), "{line} is gone from {running}");
+    }
+    assert!(running.contains("route-target import 64999:2") && !running.contains("64999:1\n"), "{running}");
+}
+
+#[tokio::test]
+async fn a_refused_operation_spoils_no_other() {
+    let (frr, mut plane) = started().await;
+    frr.operator("bgpd", &["configure terminal", "router bgp 65005 vrf vrf-3"]);
+    let batch = vec![
+        (Verb::Create, vrf(1)),
+        (Verb::Create, vrf_with(2, Some(1))),
+        (Verb::Create, vrf_with(3, Some(16_777_216))),
+        (Verb::Create, vrf(4)),
+        (Verb::Create, bgp(64999, 1, &["64999:1"])),
+        (Verb::Create, bgp(64999, 3, &["64999:3"])),
+        (Verb::Create, bgp(64999, 4, &["64999:4"])),
+    ];
+    let (changes, outcomes) = plane.apply(batch).await;
+    assert_eq!(outcomes[0], Outcome::Done);
+    assert_eq!(
+        failed(&outcomes[1]),
+        "zebra refused 'vni 1': Error type: validation Error description: VNI 1 is already configured as L3-VNI"
+    );
+    assert_eq!(failed(&outcomes[2]), "zebra refused 'vni 16777216': [ZEBRA] Unknown command: vni 16777216");
+    assert_eq!((&outcomes[3], &outcomes[4]), (&Outcome::Done, &Outcome::Done));
+    assert_eq!(
+        failed(&outcomes[5]),
+        "bgpd runs AS 65005 for vrf vrf-3, not AS 64999; FRR cannot change it in place"
+    );
+    assert_eq!(outcomes[6], Outcome::Done);
+    assert!(changes.contains(&Change::Present(bgp(64999, 4, &["64999:4"]))), "{changes:?}");
+    assert!(frr.operator("bgpd", &["show running-config"]).0.contains("router bgp 65005 vrf vrf-3"));
+}
+
+#[tokio::test]
+async fn a_vni_of_somebody_else_is_not_overwritten() {
+    let (frr, mut plane) = started().await;
+    frr.operator("zebra", &["configure terminal", "vrf vrf-1", "vni 77"]);
+    let (_, outcomes) = plane.apply(vec![(Verb::Create, vrf(1))]).await;
+    assert_eq!(failed(&outcomes[0]), "vrf vrf-1 has `vni 77` by now, from somebody else");
+    assert!(frr.operator("zebra", &["show running-config"]).0.contains(" vni 77\n"));
+}
+
+#[tokio::test]
+async fn two_hundred_vrfs_are_one_batch() {
+    let (_frr, mut plane) = started().await;
+    let all = || (5000..5200).flat_map(|n| [vrf(n), bgp(64999, n, &[&format!("64999:{n}")])]);
+    plane.done(all().map(|object| (Verb::Create, object)).collect()).await;
+    let objects = plane.read().await;
+    assert!(all().all(|object| objects.contains(&object)));
+    plane.done(all().map(|object| (Verb::Remove, object)).collect()).await;
+    assert_eq!(plane.read().await.len(), 1, "only the default instance is left");
+}
+
+#[tokio::test]
+async fn a_restarted_bgpd_is_told_and_read_again() {
+    let (mut frr, mut plane) = started().await;
+    plane.done(vec![(Verb::Create, vrf(1)), (Verb::Create, bgp(64999, 1, &[]))]).await;
+    frr.kill("bgpd");
+    let Report::Down(why) = plane.report().await else { panic!("no word about bgpd") };
+    assert!(why.starts_with("bgpd: the connection was closed"), "{why}");
+    let id = plane.send(vec![Operation { verb: Verb::Create, object: bgp(64999, 1, &[]) }]).await;
+    let outcomes = loop {
+        match plane.report().await {
+            Report::Down(why) => {
+                assert!(why.contains("cannot connect") && why.contains("it does not run"), "{why}");
+            }
+            Report::Results { id: of, outcomes } if of == id => break outcomes,
+            other => panic!("unexpected {other:?}"),
+        }
+    };
+    assert_eq!(outcomes, [Outcome::Unknown]);
+    frr.daemon("bgpd");
+    assert_eq!(plane.whole().await, [FrrObject::Base(BgpBase::default()), vrf(1)]);
+}
+
+#[tokio::test]
+#[ignore = "needs a kernel with VRF devices, run in the guest"]
+async fn one_l3vni_comes_and_goes_with_its_devices() {
+    let (frr, mut plane) = started().await;
+    life::one_l3vni(&frr, &mut plane).await;
+}

@@ -1,0 +1,147 @@
+//! One whole VNI, where vrf and dummy exist.
+
+use bgp_agent::planes::{Operation, kernel::object::*};
+use tokio::time::Instant;
+
+use crate::stage::*;
+
+/// All links, routes, neighbours and addresses of one VNI, advertised last.
+fn whole_tree() -> Vec<Operation<KernelObject>> {
+    let mut tree = vec![
+        create(link("vrf-1001", LinkKind::Vrf { table: 1001 })),
+        create(inside("vrf-1001", link("br-1001", LinkKind::Bridge))),
+        create(inside("br-1001", link("vxlan-1001", vxlan("100.65.0.1")))),
+        create(inside("vrf-1001", link("lo-1001", LinkKind::Dummy))),
+        create(inside("vrf-1001", link("veth-vrf-1001", veth("veth-ovs-1001")))),
+        create(link("veth-ovs-1001", veth("veth-vrf-1001"))),
+    ];
+    tree.extend(small_tree().into_iter().skip(4));
+    tree.push(create(host("lo-1001", "172.24.4.146")));
+    tree.push(create(host("lo-1001", "20.0.0.10")));
+    tree.push(create(host("lo-1001", "2001:db8:1::10")));
+    tree
+}
+
+fn local_routes() -> String {
+    run("ip route show table 1001 type local") + &run("ip -6 route show table 1001 type local")
+}
+
+/// Does what the reconciler does: asks a local route away wherever one is seen, until none is left.
+async fn settle(plane: &mut Plane, wished: &[Address]) {
+    let end = Instant::now() + PATIENCE;
+    while !(wished.iter().all(|address| plane.has(address.clone())) && local_routes().is_empty()) {
+        assert!(Instant::now() < end, "local routes remain: {} {:#?}", local_routes(), plane.view);
+        let swallowing =
+            plane.view.values().filter(|o| matches!(o, KernelObject::Address(a) if a.local_route));
+        let updates: Vec<_> = swallowing.cloned().map(update).collect();
+        if updates.is_empty() {
+            plane.next().await;
+        } else {
+            plane.done(updates).await;
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn a_whole_vni_is_made_and_taken_away() {
+    isolated("vni::a_whole_vni_is_made_and_taken_away", || async {
+        let mut plane = Plane::start().await;
+        let tree = whole_tree();
+        plane.done(tree.clone()).await;
+        let addresses = ["172.24.4.146", "20.0.0.10", "2001:db8:1::10"].map(|ip| host("lo-1001", ip));
+        settle(&mut plane, &addresses).await;
+        stands(&plane, &tree);
+        let routes = run("ip -6 route show table 1001");
+        assert!(!routes.contains("2001:db8:1::10"), "the address brings no prefix route: {routes}");
+
+        plane.done(tree.clone()).await;
+        settle(&mut plane, &addresses).await;
+        stands(&plane, &tree);
+        let again = Plane::start().await;
+        stands(&again, &tree);
+
+        plane.done(reversed(&tree)).await;
+        for operation in &tree {
+            assert!(!plane.view.contains_key(&operation.object.key()), "{operation:?} is still seen");
+        }
+        assert_eq!(run("ip route show table 1001") + &run("ip -6 route show table 1001"), "");
+    });
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn local_routes_that_come_back_are_seen_and_asked_away() {
+    isolated("vni::local_routes_that_come_back_are_seen_and_asked_away", || async {
+        let mut plane = Plane::start().await;
+        plane.done(whole_tree()).await;
+        let ipv4 = ["172.24.4.146", "20.0.0.10"].map(|ip| host("lo-1001", ip));
+        let back = ipv4.clone().map(|address| Address { local_route: true, ..address });
+
+        // Into the VRF again: the kernel takes the link down and up, and puts the local routes back.
+        run("ip link set lo-1001 nomaster");
+        plane
+            .until("the dummy outside", |plane| plane.link("lo-1001").is_some_and(|l| l.master.is_none()))
+            .await;
+        assert!(ipv4.iter().all(|address| plane.has(address.clone())));
+        run("ip link set lo-1001 master vrf-1001");
+        plane.until("the local routes", |plane| back.iter().all(|address| plane.has(address.clone()))).await;
+        settle(&mut plane, &ipv4).await;
+
+        let lost = host("lo-1001", "2001:db8:1::10");
+        plane.until("IPv6 gone with the cycle", |plane| plane.lacks(lost.clone())).await;
+        plane.done(vec![create(lost.clone())]).await;
+        settle(&mut plane, &[lost]).await;
+    });
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn a_vrf_deleted_by_others_takes_its_routes_along() {
+    isolated("vni::a_vrf_deleted_by_others_takes_its_routes_along", || async {
+        let mut plane = Plane::start().await;
+        let tree = whole_tree();
+        plane.done(tree.clone()).await;
+        run("ip link del vrf-1001");
+        let routes = |object: &KernelObject| matches!(object, KernelObject::Route(_));
+        plane
+            .until("only the routes that need no link", |plane| {
+                plane.link("vrf-1001").is_none() && plane.count(routes) == 2
+            })
+            .await;
+        let left = run("ip route show table 1001") + &run("ip -6 route show table 1001");
+        let ours = left.lines().filter(|line| line.contains("proto 182")).count();
+        assert_eq!(ours, 2, "{left}");
+        assert!(plane.link("lo-1001").is_some_and(|link| link.master.is_none()));
+
+        // The dummy's addresses survived, and with the new VRF their local routes come back: the gateway's stands where
+        // its own route should be until it is asked away.
+        let addresses = ["172.24.4.146", "20.0.0.10", "2001:db8:1::10"].map(|ip| host("lo-1001", ip));
+        plane.apply(tree.clone()).await;
+        settle(&mut plane, &addresses).await;
+        plane.done(tree.clone()).await;
+        settle(&mut plane, &addresses).await;
+        stands(&plane, &tree);
+    });
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn an_ipv6_subnet_gets_its_route_where_its_gateways_address_stands_already() {
+    isolated("vni::an_ipv6_subnet_gets_its_route_where_its_gateways_address_stands_already", || async {
+        let mut plane = Plane::start().await;
+        let gateway = host("lo-1001", "2001:db8:ffff::1");
+        let mut tree = whole_tree();
+        tree.push(create(gateway.clone()));
+        plane.done(tree.clone()).await;
+        settle(&mut plane, std::slice::from_ref(&gateway)).await;
+
+        let late = route(1001, "2001:db8:2::/64", 1024, via("2001:db8:ffff::1", "veth-vrf-1001"));
+        plane.done(vec![create(late.clone())]).await;
+        settle(&mut plane, std::slice::from_ref(&gateway)).await;
+        tree.push(create(late));
+        stands(&plane, &tree);
+        let addresses = run("ip -6 address show dev lo-1001");
+        assert!(addresses.contains("2001:db8:ffff::1/128"), "{addresses}");
+    });
+}
