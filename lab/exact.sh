@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# The exact state of a node: everything of the agent's in kernel, OVS, flows, FRR and at the leaf, compared with what a
+# few lines say of the world. Written from the design and not from the agent: it knows nothing of how the agent works.
+#
+#   tenant VNI [AS]
+#   tie VNI BRIDGE LOCALNET DEVICE PORT [TAG]   the VRF's way to a bridge: its device, and that device's port
+#   gateway VNI DEVICE MAC ADDRESS...           a router's gateway, reached by that tie; its next hops are answered
+#   subnet VNI DEVICE PREFIX VIA MAC...         routed by VIA, taken from these routers
+#   vm VNI ADDRESS...
+
+world() { # world VNI...: the lines of a tenant as the topology makes it
+  for vni; do
+    cat <<WORLD
+tenant $vni
+tie $vni br-ex provnet-1 veth-vrf-$vni veth-ovs-$vni
+gateway $vni veth-vrf-$vni $(gateway_mac "$vni") $(gateway4 "$vni") $(gateway6 "$vni")
+subnet $vni veth-vrf-$vni $NET4.0/24 $(gateway4 "$vni") $(gateway_mac "$vni")
+subnet $vni veth-vrf-$vni $NET6::/64 $(gateway6 "$vni") $(gateway_mac "$vni")
+vm $vni $VM4 $VM6
+WORLD
+  done
+}
+
+exact() { # exact WORLD: within a minute the node is exactly that, and the agent has nothing left to do
+  WORLD=$1
+  settled
+  within 60 exactly_the_world
+}
+
+exactly_the_world() {
+  local expected
+  expected=$(expected_state <<<"$WORLD" | sort)
+  same "state of $NODE" "$expected" "$(seen_state | tr -s ' ' | sed 's/ $//' | sort)"
+}
+
+# --- what should be there
+
+expected_state() {
+  local -A bridge patch port tag as ofport
+  local kind vni line name number
+  while IFS=, read -r name number; do ofport[${name//\"/}]=$number; done < <(
+    ovs-vsctl -f csv --no-headings --columns=name,ofport list interface)
+  while read -r kind vni line; do
+    # shellcheck disable=SC2086  # the line is words
+    [ -z "$kind" ] || "expected_$kind" "$vni" $line
+  done
+}
+
+expected_link() { # expected_link VNI NAME KIND MASTER DETAIL
+  echo "link $2 $3 of $1 in $4 up none${5:+ $5}"
+}
+
+routing() { echo "settings $1 forwarding=1 rp_filter=0"; }
+
+expected_tenant() { # VNI [AS]
+  local vrf=vrf-$1
+  as[$1]=${2:-$AS}
+  expected_link "$1" "$vrf" vrf - "table=$1"
+  expected_link "$1" "br-$1" bridge "$vrf" stp=0
+  expected_link "$1" "vxlan-$1" vxlan "br-$1" "id=$1 local=$VTEP port=4789 learning=false"
+  expected_link "$1" "lo-$1" dummy "$vrf"
+  routing "$vrf"
+  routing "br-$1"
+  echo "route $1 unreachable default proto 182 metric 4278198272"
+  echo "route $1 unreachable default dev lo proto 182 metric 4278198272 pref medium"
+  echo "frr vrf $vrf / vni $1"
+  local instance="router bgp ${as[$1]} vrf $vrf"
+  echo "frr $instance / bgp router-id $VTEP"
+  for family in ipv4 ipv6; do
+    echo "frr $instance / address-family $family unicast / redistribute connected"
+    echo "frr $instance / address-family l2vpn evpn / advertise $family unicast"
+  done
+}
+
+expected_tie() { # VNI BRIDGE LOCALNET DEVICE PORT [TAG]
+  bridge[$4]=$2 port[$4]=$5 tag[$4]=${6:-} patch[$4]="patch-$3-to-br-int"
+  routing "$4"
+  echo "port $5 on $2"
+  echo "mark $5 ${6:-[]} {bgp-agent=\"$1\"}"
+  if [ -n "${6:-}" ]; then
+    expected_link "$1" "$4" "$(internal_kind)" "vrf-$1"
+  else
+    expected_link "$1" "$4" veth "vrf-$1" "peer=$5"
+    expected_link "$1" "$5" veth - "peer=$4"
+  fi
+  echo "flow $2 priority=900,in_port=${ofport[$5]:-none} actions=drop"
+}
+
+expected_gateway() { # VNI DEVICE MAC ADDRESS...
+  local vni=$1 device=$2 mac=$3 from answer push=
+  shift 3
+  from=${ofport[${patch[$device]}]:-none} answer=$(mac_of "$device")
+  for address; do
+    expected_address "$vni" "$address"
+    echo "neighbour $address dev $device lladdr $mac PERMANENT"
+    case $address in
+      *:*) echo "route $vni $address dev $device proto 182 metric 1024 pref medium" ;;
+      *) echo "route $vni $address dev $device proto 182 scope link" ;;
+    esac
+  done
+  [ -z "${tag[$device]}" ] || push="push_vlan:0x8100,set_field:$((4096 + ${tag[$device]}))->vlan_vid,"
+  echo "flow ${bridge[$device]} priority=1000,in_port=${ofport[${port[$device]}]:-none},dl_dst=$mac actions=${push}output:$from"
+  for address; do
+    expected_redirect "$device" "$address" "$mac"
+    [[ $address = *:* ]] ||
+      echo "flow ${bridge[$device]} priority=1002,arp,in_port=$from,dl_src=$mac,arp_tpa=$address,arp_op=1 actions=NORMAL"
+  done
+  echo "flow ${bridge[$device]} priority=1001,arp,in_port=$from,dl_src=$mac,arp_op=1" \
+    "actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:$answer->eth_src,set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],set_field:$answer->arp_sha,move:NXM_OF_ARP_TPA[]->NXM_NX_REG0[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],move:NXM_NX_REG0[]->NXM_OF_ARP_SPA[],IN_PORT"
+  echo "flow ${bridge[$device]} priority=1001,icmp6,in_port=$from,dl_src=$mac,icmp_type=135,icmp_code=0" \
+    "actions=set_field:$answer->eth_dst,controller(id=998)"
+}
+
+expected_subnet() { # VNI DEVICE PREFIX VIA MAC...
+  local vni=$1 device=$2 prefix=$3 via=$4
+  shift 4
+  case $prefix in
+    *:*) echo "route $vni $prefix via $via dev $device proto 182 metric 1024 pref medium" ;;
+    *) echo "route $vni $prefix via $via dev $device proto 182" ;;
+  esac
+  for mac; do expected_redirect "$device" "$prefix" "$mac"; done
+}
+
+expected_redirect() { # DEVICE PREFIX MAC
+  local source=ip match= pop= from=${ofport[${patch[$1]}]:-none}
+  [ -z "${tag[$1]}" ] || match=vlan_tci=0x1000/0x1000, pop=pop_vlan,
+  case $2 in
+    *:*) source=ipv6 match+=dl_src=$3,ipv6_src=$2 ;;
+    *) match+=dl_src=$3,nw_src=$2 ;;
+  esac
+  echo "flow ${bridge[$1]} priority=1000,$source,in_port=$from,$match" \
+    "actions=${pop}set_field:$(mac_of "$1")->eth_dst,output:${ofport[${port[$1]}]:-none}"
+}
+
+expected_vm() { # VNI ADDRESS...
+  local vni=$1
+  shift
+  for address; do expected_address "$vni" "$address"; done
+}
+
+expected_address() { # VNI ADDRESS: on the dummy, and at the leaf
+  local length=32
+  [[ $2 != *:* ]] || length=128
+  echo "address $2/$length lo-$1"
+  echo "leaf $2/$length $1 ${as[$1]}:$1"
+}
+
+mac_of() { echo "$(<"/sys/class/net/$1/address")"; }
+internal_kind() { [ "$DP" = system ] && echo openvswitch || echo tun; }
+
+# --- what is there
+
+seen_state() {
+  local vni link
+  ip -d -j link show | jq -r '.[] | select(.ifalias // "" | startswith("bgp-agent ")) | .linkinfo as $info | $info.info_data as $data
+    | "link \(.ifname) \($info.info_kind) of \(.ifalias[10:]) in \(if .master == "ovs-system" then "-" else .master // "-" end)"
+      + " \(if .flags | index("UP") then "up" else "down" end) \(.inet6_addr_gen_mode) "
+      + ({ vrf: "table=\($data.table)", bridge: "stp=\($data.stp_state)", veth: "peer=\(.link)",
+           vxlan: "id=\($data.id) local=\($data.local) port=\($data.port) learning=\($data.learning)" }[$info.info_kind] // "")'
+  for link in $(marked_links | grep -E '^(vrf|br|veth-vrf|vv|vlan|vl)-'); do
+    echo "settings $link forwarding=$(<"/proc/sys/net/ipv4/conf/$link/forwarding") rp_filter=$(<"/proc/sys/net/ipv4/conf/$link/rp_filter")"
+  done
+  # shellcheck disable=SC2046  # names of links are words
+  ip -j address show | jq -r '.[] | .ifname as $name | select($ARGS.positional | index($name))
+    | .addr_info[] | "address \(.local)/\(.prefixlen) \($name)"' --args $(marked_links)
+  for vni in $(marked_links | sed -n 's/^vrf-//p'); do
+    # zebra's own, and the kernel's multicast route of every IPv6 device, are not the agent's.
+    { ip route show table "$vni"; ip -6 route show table "$vni"; } | grep -vE ' proto bgp |^multicast ff00::/8 ' | sed "s/^/route $vni /"
+  done
+  ip neigh show nud permanent | sed -n '/ PERMANENT/s/^/neighbour /p'
+  ovs-vsctl -f table --no-headings --columns=name,tag,external_ids list port | grep bgp-agent= | sed 's/^/mark /'
+  for bridge in $(ovs-vsctl list-br | grep -vxE 'br-int|br-op'); do
+    ovs-vsctl list-ports "$bridge" | grep -v ^patch- | sed "s/\$/ on $bridge/; s/^/port /"
+    ovs-ofctl -O OpenFlow13 --no-stats dump-flows "$bridge" 'cookie=0x3e6/-1' | sed -n "s/^ *cookie=0x3e6, table=0, */flow $bridge /p; s/^ *cookie=0x3e6, *priority/flow $bridge priority/p"
+  done
+  frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$/ { top = $0; next } /^exit/ { top = "" }
+    top == "" || $1 == "!" || /exit-/ { family = ""; next }
+    $1 == "address-family" { family = $0 " /"; next }
+    { $1 = $1; line = "frr " top " / " family " " $0; gsub(/ +/, " ", line); print line }'
+  type5_routes | sed 's/^/leaf /'
+}
+
+marked_links() { ip -j link show | jq -r '.[] | select(.ifalias // "" | startswith("bgp-agent ")) | .ifname'; }

@@ -1,0 +1,135 @@
+# shellcheck shell=bash
+# The fabric: a leaf with FRR of its own, which every node has a link to and which reflects the nodes' routes; behind it
+# each tenant's far host. And FRR's configuration and daemons, the leaf's and the nodes'.
+
+AS=64999
+LEAF=100.65.0.9
+FAR4=10.99.0.5 FAR6=2001:db8:99::5      # every tenant's far host has these: tenants may overlap
+
+forward() { # makes this network namespace a router
+  sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+}
+
+make_leaf() {
+  ip netns add leaf
+  ip -n leaf -b - <<LINKS
+link set lo up
+address add $LEAF/32 dev lo
+LINKS
+  ip netns exec leaf "$BASH" -c "$(declare -f forward); forward"
+}
+
+link_to_leaf() { # this node's VTEP address, its link to the leaf, and routes both ways
+  local net=100.64.${VTEP##*.}.
+  ip -b - <<LINKS
+address add $VTEP/32 dev lo
+link add fab type veth peer name fab-$NODE netns leaf
+address add ${net}1/30 dev fab
+link set fab up
+route add ${LEAF%.*}.0/24 via ${net}2 src $VTEP
+LINKS
+  ip -n leaf -b - <<LINKS
+address add ${net}2/30 dev fab-$NODE
+link set fab-$NODE up
+route add $VTEP/32 via ${net}1
+LINKS
+  forward
+}
+
+make_leaf_tenant() { # make_leaf_tenant VNI: its VRF on the leaf, and its far host
+  ip netns add "ext-$1"
+  ip -n leaf -b - <<LINKS
+link add vrf-$1 up type vrf table $1
+link add br-$1 type bridge stp_state 0
+link set br-$1 master vrf-$1 addrgenmode none up
+link add vxlan-$1 type vxlan id $1 dstport 4789 local $LEAF nolearning
+link set vxlan-$1 master br-$1 up
+link add ext-$1 type veth peer name eth0 netns ext-$1
+link set ext-$1 master vrf-$1 up
+address add 10.99.0.1/24 dev ext-$1
+address add 2001:db8:99::1/64 dev ext-$1 nodad
+LINKS
+  ip -n "ext-$1" -b - <<LINKS
+link set lo up
+link set eth0 up
+address add $FAR4/24 dev eth0
+address add $FAR6/64 dev eth0 nodad
+route add default via 10.99.0.1
+route add default via 2001:db8:99::1
+LINKS
+}
+
+# The operator's FRR on a node: what it has before any agent, and a VRF of the operator's own.
+node_frr_config() {
+  echo "log file $LOG/zebra.log
+vrf vrf-mgmt
+ vni 77
+exit-vrf" >/run/lab/zebra.conf
+  cat >/run/lab/bgpd.conf <<CONFIG
+log file $LOG/bgpd.log
+router bgp $AS
+ bgp router-id $VTEP
+ neighbor $LEAF remote-as $AS
+ neighbor $LEAF update-source $VTEP
+ neighbor $LEAF timers connect 1
+ address-family l2vpn evpn
+  neighbor $LEAF activate
+  advertise-all-vni
+ exit-address-family
+router bgp $AS vrf vrf-mgmt
+ address-family ipv4 unicast
+  redistribute connected
+ exit-address-family
+CONFIG
+}
+
+leaf_frr_config() { # leaf_frr_config VNI...: it knows the tenants, and takes any node for a neighbour
+  echo "log file $LOG/leaf-zebra.log" >/run/lab/leaf-zebra.conf
+  cat >/run/lab/leaf-bgpd.conf <<CONFIG
+log file $LOG/leaf-bgpd.log
+router bgp $AS
+ bgp router-id $LEAF
+ neighbor nodes peer-group
+ neighbor nodes remote-as $AS
+ neighbor nodes update-source $LEAF
+ bgp listen range 100.65.0.0/24 peer-group nodes
+ address-family l2vpn evpn
+  neighbor nodes activate
+  neighbor nodes route-reflector-client
+  advertise-all-vni
+ exit-address-family
+CONFIG
+  for vni; do
+    printf 'vrf vrf-%s\n vni %s\nexit-vrf\n' "$vni" "$vni" >>/run/lab/leaf-zebra.conf
+    cat >>/run/lab/leaf-bgpd.conf <<CONFIG
+router bgp $AS vrf vrf-$vni
+ address-family ipv4 unicast
+  redistribute connected
+ exit-address-family
+ address-family ipv6 unicast
+  redistribute connected
+ exit-address-family
+ address-family l2vpn evpn
+  advertise ipv4 unicast
+  advertise ipv6 unicast
+ exit-address-family
+CONFIG
+  done
+}
+
+start_frr() { # start_frr [leaf]: this node's FRR or the leaf's, without the TCP ports of vty, which nobody needs
+  local in=() space=() name=
+  [ $# = 0 ] || { in=(ip netns exec leaf) space=(-N leaf) name=leaf-; }
+  install -d -o frr -g frr /run/frr ${1:+/run/frr/leaf}
+  "${in[@]}" /usr/lib/frr/zebra -d "${space[@]}" -P 0 -f /run/lab/${name}zebra.conf
+  "${in[@]}" /usr/lib/frr/bgpd -d "${space[@]}" -P 0 -f /run/lab/${name}bgpd.conf
+}
+
+stop_frr() { stop_daemon /run/frr/bgpd.pid && stop_daemon /run/frr/zebra.pid; }
+
+stop_daemon() { # stop_daemon PIDFILE: asks it to end, and waits until it has
+  local pid
+  pid=$(cat "$1")
+  kill "$pid"
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}

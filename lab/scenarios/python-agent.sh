@@ -1,0 +1,50 @@
+# From the Python ovn-bgp-agent to this one on a node that serves a tenant: the same file, the same names, adopted in place.
+# A stream of pings from the fabric to the VM loses nothing, and what the Python agent made of it is the agent's afterwards.
+# by name: it needs software of others
+topology
+# It answers for OVN's next hop by the kernel's proxy_arp, which needs a route that leads elsewhere.
+ip route add default dev fab
+venv=$(cat /run/work/python-agent-venv)
+cat >/run/lab/agent.conf <<CONFIG
+[DEFAULT]
+debug=True
+reconcile_interval=600
+driver=ovn_evpn_driver
+ovsdb_connection=unix:/run/openvswitch/db.sock
+bgp_AS=$AS
+evpn_local_ip=$VTEP
+evpn_nic=lo
+evpn_udp_dstport=4789
+
+[ovn]
+ovn_sb_connection=unix:/run/ovn/ovnsb_db.sock
+
+[agent]
+root_helper=env PATH=$venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
+CONFIG
+# The Python agent wants both annotations there when it looks.
+annotate_as 1001 $AS
+annotate 1001
+ovn-nbctl --wait=hv sync
+"$venv/bin/ovn-bgp-agent" --config-file /run/lab/agent.conf >$LOG/python-agent.log 2>&1 &
+PYTHON_AGENT=$!
+routed() { type5_routes | grep -q "^$VM4/32 "; }
+within 600 routed
+within 120 pings ext-1001 $VM4
+kill $PYTHON_AGENT
+wait $PYTHON_AGENT || true
+same "who made vrf-1001" "" "$(links_of 1001)"
+dataplane >/run/lab/log/dataplane-of-python-agent
+printf '\n[bgp_agent]\nstate_dir=/run/lab/agent\ncontrol_socket=/run/lab/agent/control.sock\n' >>/run/lab/agent.conf
+
+start_stream ext-1001 $VM4
+agent plan | tee /run/lab/log/plan || [ "${PIPESTATUS[0]}" = 2 ]
+! grep '^- .*\(link\|vrf-1001\|20.0.0\)' /run/lab/log/plan || fail "the plan takes something of the tenant away"
+start_agent
+settled 120
+within 60 routed
+stream_lost_nothing
+[[ " $(links_of 1001) " == *" br-1001 lo-1001 "*" vrf-1001 vxlan-1001 "* ]] || fail "not adopted: $(links_of 1001)"
+expect_ping ext-1001 $VM4
+
+exit_status plan-afterwards 0 agent plan
