@@ -1,0 +1,61 @@
+# make test is what CI runs. Everything that is needed and not there is installed first, but for Rust itself.
+SCENARIO ?=
+FUZZ_SECONDS ?= 600
+
+.PHONY: build deb demo fuzz lab packages test test-deb test-full test-neutron test-page
+build: packages
+	cargo build --release --locked
+
+# The blog's example from end to end, live.
+demo: build
+	lab/demo
+
+# Formatting, lints, all of cargo's tests (those on real daemons too), then the lab's scenarios but the long ones.
+test: packages
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace
+	cd integrations/neutron && python3 -m unittest -q tests.test_rules
+	cargo build --release --locked
+	lab/run
+
+# The Neutron driver: in Neutron's test base, in a real server, and from the API to the ping. Neutron comes from PyPI into
+# target/neutron, once.
+test-neutron: build
+	integrations/neutron/install
+	cd integrations/neutron && $(CURDIR)/target/neutron/bin/python -W ignore -m unittest discover -s tests
+	integrations/neutron/test-real
+	lab/run neutron
+
+# Scenarios of the lab by name, or all: make lab SCENARIO="ping4 ping6".
+lab: build
+	lab/run $(SCENARIO)
+
+# Every fuzz target for FUZZ_SECONDS. libFuzzer's instrumentation wants switches that stable Rust hides.
+fuzz:
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	set -e; export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
+	  echo "== fuzz $$target"; cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); done
+
+# What takes long or needs others' software too: every scenario, fuzzing, the package, the page, and FRR 10.
+test-full: test fuzz test-page test-deb
+	lab/run all
+	lab/run python-agent
+	command -v mmdebstrap >/dev/null || apt-get install -qy --no-install-recommends mmdebstrap
+	lab/frr10-root.sh target/frr10
+	FRR10_ROOT=$(CURDIR)/target/frr10 cargo test --locked --test frr10_plane -- --ignored
+
+# The Debian package; and that it installs, runs and goes in a clean root.
+deb: build
+	packaging/build-deb
+
+test-deb: deb
+	packaging/test-deb
+
+# The page in a real browser; pictures of it are left in target/page.
+test-page:
+	command -v chromium-headless-shell >/dev/null || apt-get install -qy --no-install-recommends chromium-headless-shell
+	cargo test --locked --test page -- --ignored
+
+packages:
+	lab/packages
