@@ -196,15 +196,16 @@ nothing_made() { # nothing_made [VNI]: no link, port, flow or FRR line of the ag
 
 frr_config_now() { vtysh -c 'show running-config' 2>/dev/null; }
 
-# Everything of the node that could differ, for comparing before and after: without counters, timers and learnt state.
+# Everything of the node that could differ, for comparing before and after: without counters, timers, learnt state and the
+# order of what is kept in hash tables.
 dataplane() {
-  ip -d link show | sed -E 's/_timer +[0-9.]+//g'
-  ip address show
-  ip route show table all
-  ip -6 route show table all
-  ip neigh show nud permanent
-  ovs-vsctl --columns=name,external_ids,tag list port
-  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex
+  ip -o -d link show | sed -E 's/_timer +[0-9.]+//g'
+  ip -o address show | sed "s/ tentative//"
+  ip route show table all | sort
+  ip -6 route show table all | sort
+  ip neigh show nud permanent | sort
+  ovs-vsctl --format=csv --columns=name,external_ids,tag list port | sort
+  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | sort
   frr_config_now
 }
 

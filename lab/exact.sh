@@ -21,11 +21,14 @@ WORLD
   done
 }
 
-exact() { # exact WORLD: within a minute the node is exactly that, and the agent has nothing left to do
+exact() { # exact WORLD: within a minute the node is exactly that, and an agent that began anew would change nothing
   WORLD=$1
   settled
   within 60 exactly_the_world
+  within 20 nothing_planned
 }
+
+nothing_planned() { agent plan >/run/lab/plan || { cat /run/lab/plan; return 1; }; }
 
 exactly_the_world() {
   local expected

@@ -74,6 +74,6 @@ foreign() { # all of that, as it is now
   ip address show dev lo-500
   ip route show table 500
   ovs-vsctl --columns=name,tag,external_ids list port br-op operator0
-  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | grep -v cookie=0x3e6,
+  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | grep -v cookie=0x3e6, | sort
   vtysh -c 'show running-config' 2>/dev/null | sed -n '/vrf-mgmt/,/^exit/p'
 }

@@ -5,7 +5,7 @@ mod ovsdb_server;
 
 use std::process::{Command, Output};
 
-use ovsdb_server::{Server, free_port, run};
+use ovsdb_server::{Server, free_port, path, pki::Pki, run};
 
 const SCHEMA: &str = "/usr/share/ovn/ovn-nb.ovsschema";
 
@@ -18,8 +18,11 @@ struct Cloud {
 impl Cloud {
     fn new() -> Self {
         let port = free_port();
-        let server = Server::standalone(SCHEMA, &[format!("--remote=ptcp:{port}:127.0.0.1")]);
-        let cloud = Self { server, nb: format!("tcp:127.0.0.1:{port}") };
+        Self::behind(format!("tcp:127.0.0.1:{port}"), &[format!("--remote=ptcp:{port}:127.0.0.1")])
+    }
+
+    fn behind(nb: String, listen: &[String]) -> Self {
+        let cloud = Self { server: Server::standalone(SCHEMA, listen), nb };
         cloud.nbctl("ls-add neutron-ext -- ls-add neutron-net1 -- ls-add neutron-net2");
         cloud.nbctl("set logical_switch neutron-net1 external_ids:neutron\\:network_name=blue");
         cloud.nbctl(
@@ -148,4 +151,38 @@ fn list_and_show_tell_what_is_annotated_and_what_is_wrong_with_it() {
     let json: serde_json::Value = serde_json::from_str(&cloud.says("show --network blue --json")).unwrap();
     assert_eq!((&json[0]["vni"], &json[0]["as"]), (&1001.into(), &65001.into()));
     assert_eq!(json[0]["ports"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn over_tls_the_keys_of_the_configuration_are_used() {
+    let (pki, port) = (Pki::new(), free_port());
+    let cloud = Cloud::behind(format!("ssl:127.0.0.1:{port}"), &pki.server_options(port));
+    let directory = tempfile::tempdir().unwrap();
+    let bgpvpn = |client: &str, ca: &str, words: &str| {
+        let file = directory.path().join("bgp-agent.conf");
+        let [key, certificate, ca] = [pki.key(client), pki.certificate(client), pki.servers_ca(ca)];
+        let keys = format!(
+            "ovn_nb_private_key={}\novn_nb_certificate={}\novn_nb_ca_cert={}",
+            path(&key),
+            path(&certificate),
+            path(&ca)
+        );
+        std::fs::write(&file, format!("[ovn]\novn_nb_connection={}\n{keys}\n", cloud.nb)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bgp-agent"));
+        command.args(["--config-file", path(&file), "bgpvpn"]).args(words.split(' ')).output().unwrap()
+    };
+    let associate = "associate --router edge --vni 1001";
+    for (client, ca, why) in [
+        ("stranger", "pki", "the server refuses our certificate"),
+        ("client", "other", "not signed by the given CA"),
+    ] {
+        let output = bgpvpn(client, ca, associate);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(cloud.annotations(), [""; 3]);
+    let output = bgpvpn("client", "pki", associate);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(cloud.annotations(), ["vni=1001"; 3]);
 }

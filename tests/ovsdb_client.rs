@@ -15,7 +15,7 @@ use bgp_agent::ovsdb::{
     updates::{Origin, Updates},
     value::Value,
 };
-use ovsdb_server::{Server, free_port, path, run};
+use ovsdb_server::{Server, free_port, path, pki::Pki};
 use tokio::sync::mpsc;
 
 const SCHEMA: &str = "/usr/share/ovn/ovn-sb.ovsschema";
@@ -435,62 +435,37 @@ async fn an_older_schema_lacks_optional_columns() {
     client.live().await;
 }
 
-/// A CA and two pairs signed by it, and a CA that signed none of them, as ovs-pki makes them.
-fn pki(directory: &std::path::Path) {
-    let at = |name: &str| format!("--dir={}", path(&directory.join(name)));
-    let log = format!("--log={}", path(&directory.join("log")));
-    for name in ["pki", "other"] {
-        run("ovs-pki", &["--force", &at(name), &log, "init"]);
-    }
-    for (name, class, ca) in
-        [("server", "switch", "pki"), ("client", "controller", "pki"), ("stranger", "controller", "other")]
-    {
-        let script = format!("cd {} && ovs-pki -u {} {log} req+sign {name} {class}", path(directory), at(ca));
-        run("sh", &["-c", &script]);
-    }
-}
-
 #[tokio::test]
 async fn tls_takes_the_chain_whatever_the_name() {
-    let files = tempfile::tempdir().unwrap();
-    pki(files.path());
-    let file = |name: &str| files.path().join(name);
+    let pki = Pki::new();
     let port = free_port();
-    let server = Server::standalone(
-        SCHEMA,
-        &[
-            format!("--remote=pssl:{port}:127.0.0.1"),
-            format!("--private-key={}", path(&file("server-privkey.pem"))),
-            format!("--certificate={}", path(&file("server-cert.pem"))),
-            format!("--ca-cert={}", path(&file("pki/controllerca/cacert.pem"))),
-        ],
-    );
+    let server = Server::standalone(SCHEMA, &pki.server_options(port));
     add_port(&server, "p1", "patch", 1);
     let tls = TlsOptions {
-        private_key: file("client-privkey.pem"),
-        certificate: file("client-cert.pem"),
-        ca_cert: file("pki/switchca/cacert.pem"),
+        private_key: pki.key("client"),
+        certificate: pki.certificate("client"),
+        ca_cert: pki.servers_ca("pki"),
     };
     let remote = format!("ssl:127.0.0.1:{port}");
     let mut good = Client::with(io::Options { tls: Some(tls.clone()), ..options(&remote) });
     good.live().await;
     assert_eq!(good.names(), ["p1"]);
 
-    let other_ca = TlsOptions { ca_cert: file("other/switchca/cacert.pem"), ..tls.clone() };
+    let other_ca = TlsOptions { ca_cert: pki.servers_ca("other"), ..tls.clone() };
     let reason = Client::with(io::Options { tls: Some(other_ca), ..options(&remote) }).down().await;
     assert!(reason.contains("not signed by the given CA"), "{reason}");
 
     let stranger = TlsOptions {
-        private_key: file("stranger-privkey.pem"),
-        certificate: file("stranger-cert.pem"),
+        private_key: pki.key("stranger"),
+        certificate: pki.certificate("stranger"),
         ..tls.clone()
     };
     let reason = Client::with(io::Options { tls: Some(stranger), ..options(&remote) }).down().await;
     assert!(reason.contains("the server refuses our certificate"), "{reason}");
 
-    let no_key = TlsOptions { private_key: file("nowhere.pem"), ..tls };
+    let no_key = TlsOptions { private_key: pki.key("nowhere"), ..tls };
     let reason = Client::with(io::Options { tls: Some(no_key), ..options(&remote) }).down().await;
-    assert!(reason.contains("the private key in") && reason.contains("nowhere.pem"), "{reason}");
+    assert!(reason.contains("the private key in") && reason.contains("nowhere-privkey.pem"), "{reason}");
 
     let reason = Client::start(&remote).down().await;
     assert!(reason.contains("are needed for ssl:"), "{reason}");

@@ -2,6 +2,7 @@
 
 mod braking;
 mod drift;
+mod foreign;
 mod hostile;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -230,31 +231,6 @@ fn before_the_southbound_was_read_nothing_is_written() {
     assert_eq!(rig.peers.run(&mut rig.reconciler, &mut rig.now), 0);
     rig.reconciler.southbound_down("refused".to_owned());
     assert_eq!(rig.peers.run(&mut rig.reconciler, &mut rig.now), 0);
-}
-
-#[test]
-fn foreign_objects_stay_and_a_clash_is_said() {
-    let mut rig = Rig::new(Cloud::seed());
-    let foreign = [
-        ("br-docker0", LinkKind::Bridge),
-        ("vxlan-x", LinkKind::Other("x".into())),
-        ("lo-y", LinkKind::Dummy),
-        ("lo-1001", LinkKind::Bridge),
-    ];
-    for (name, kind) in foreign.clone() {
-        rig.peers.foreign_link(name, kind);
-    }
-    let planted: Vec<_> =
-        foreign.iter().map(|(text, _)| rig.peers.objects[&link(text).into()].clone()).collect();
-    rig.run();
-    let status = rig.status();
-    assert!(status.tenants[0].reasons.iter().any(|reason| reason.contains("lo-1001")), "{status:?}");
-    assert!(!rig.has(FrrKey::Bgp(name("vrf-1001"))), "nothing further is made");
-    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
-    rig.run();
-    for object in planted {
-        assert_eq!(rig.peers.objects.get(&object.key()), Some(&object));
-    }
 }
 
 #[test]

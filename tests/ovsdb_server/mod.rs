@@ -1,6 +1,8 @@
 //! A real ovsdb-server in a directory of its own, for tests that speak to one.
 #![allow(clippy::disallowed_types, dead_code)]
 
+pub mod pki;
+
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},

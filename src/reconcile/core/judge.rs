@@ -100,7 +100,11 @@ impl Core {
                     Verdict::Clash(reason) => Some(Hold::Clash(reason)),
                 },
             };
-            let rank = self.build_rank(wished);
+            let rank = match (&hold, wished) {
+                // With an L3VNI its owner could not take the instance away: bgpd wants the VNI gone first.
+                (Some(Hold::Clash(_)), Object::Frr(FrrObject::Bgp(_))) => order::INSTANCE_FIRST,
+                _ => self.build_rank(wished),
+            };
             return Some(Assessment { slice: Some(*vni), side: Side::Build, rank, hold });
         }
         let actual = actual?;
