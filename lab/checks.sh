@@ -67,6 +67,12 @@ stop_agent() { # stop_agent [SIGNAL]: AGENT_STATUS is its exit status, if this s
 }
 
 agent_runs() { kill -0 "$AGENT"; }
+# How long after BEGIN, in microseconds since the epoch, the agent was told that its last write was done; in ms.
+last_write_after() { # last_write_after BEGIN
+  local line
+  line=$(grep 'reconcile::core::flight: done:' $LOG/agent.log | tail -n 1)
+  echo $((($(date -d "${line%% *}" +%s%6N) - $1) / 1000))
+}
 agent_says() { grep -qE "$1" $LOG/agent.log; } # agent_says REGEX
 memory_of_agent() { say "memory of the agent of $NODE: $(grep VmRSS "/proc/$(cat /run/lab/agent.pid)/status" | tr -s '\t ' ' ')"; }
 status_says() { # status_says REGEX: anywhere in its JSON

@@ -110,7 +110,7 @@ pub async fn run(config: Config, path: &Path) -> Result<(), StartError> {
                 reread = every(agent.config.reconcile_interval);
                 systemd.say("READY=1");
             }
-            _ = alive.tick() => systemd.say(&format!("WATCHDOG=1\nSTATUS={}", agent.one_line())),
+            _ = alive.tick(), if systemd.listens() => systemd.say(&format!("WATCHDOG=1\nSTATUS={}", agent.one_line())),
             _ = reread.tick() => agent.look_around(),
             () = wait_until(retry) => {}
             Some(event) = heard.recv() => agent.hear(event),

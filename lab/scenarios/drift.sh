@@ -1,5 +1,5 @@
-# Somebody changes what is the agent's, every kind in every way: it is mended, with the time each takes. What FRR has is
-# looked at every 5 s; of all else the agent is told.
+# Somebody changes what is the agent's, every kind in every way: it is mended. Shown is the time from the begin of the
+# command that breaks it to the agent's last write. What FRR has is looked at every 5 s; of all else the agent is told.
 # long: a part of make test-full, not of make test
 spoil() { # spoil VIEW COMMAND...: the agent mends what the command breaks, until VIEW prints what it printed before
   local view=$1 before done begin took
@@ -10,8 +10,7 @@ spoil() { # spoil VIEW COMMAND...: the agent mends what the command breaks, unti
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
     [ $took -lt $LIMIT ] || { same "$view after: $*" "$before" "$($view)"; fail "not mended in $LIMIT ms: $*"; }
   done
-  took=$(((${EPOCHREALTIME/./} - begin) / 1000))
-  say "$(printf '%5d ms  %s' $took "$*")"
+  say "$(printf '%5d ms  %s' "$(last_write_after "$begin")" "$*")"
 }
 repairs() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log; }
 

@@ -10,12 +10,12 @@ comes_back() { # comes_back DAEMON...: killed and started anew
   for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; done
   for daemon; do rm -f "/run/frr/$daemon.vty"; done
   for daemon; do start_daemon "$daemon"; done
-  begin=${EPOCHREALTIME/./}
+  begin=${EPOCHREALTIME/./} # the daemon has its socket when it detaches
   until [ "$(frr_config_now)" = "$config" ]; do
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
     [ $took -lt 30000 ] || { same "FRR's configuration" "$config" "$(frr_config_now)"; fail "not back in $took ms: $*"; }
   done
-  say "configuration back $(((${EPOCHREALTIME/./} - begin) / 1000)) ms after the start of $*"
+  say "configuration back $(last_write_after "$begin") ms after the start of $*"
   within 60 tenant_stands 1001
   say "type-5 routes back $(((${EPOCHREALTIME/./} - begin) / 1000)) ms after it"
   settled

@@ -7,7 +7,15 @@ watch_removal() { # from here on: the node's addresses and links, and the leaf's
   WATCHERS=$!
   ip -n leaf -ts monitor route >/run/lab/log/removal-leaf &
   WATCHERS+=" $!"
-  sleep 0.5 # ip says nothing when it listens
+  within 10 they_listen
+}
+
+they_listen() { # what is only there for them has been seen
+  ip link add probe type dummy
+  ip link del probe
+  ip -n leaf route add blackhole 198.51.100.200
+  ip -n leaf route del blackhole 198.51.100.200
+  grep -q probe /run/lab/log/removal-gw && grep -q 198.51.100.200 /run/lab/log/removal-leaf
 }
 
 time_of() { # time_of first|last FILE REGEX: of the deletions that match

@@ -32,6 +32,11 @@ impl Notifier {
         }
     }
 
+    /// Whether anybody hears it: composing words can be spared else.
+    pub fn listens(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Says this, a `KEY=value` per line. A systemd that does not read is not waited for.
     pub fn say(&self, words: &str) {
         if let Some(socket) = &self.socket {

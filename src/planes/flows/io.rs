@@ -31,7 +31,7 @@ pub struct Options {
 /// The first wait between two attempts to connect; it doubles up to [`LONGEST_WAIT`].
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait between two attempts to connect.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// As much is read at once, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 

@@ -31,8 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at L3VNIs that are waited for: from the first, doubling, to the second. zebra needs 2 to 100 ms from
 /// the last device to Up.
 const WATCH: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// Between two tries to connect: from the first, doubling, to the second.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Between two tries to connect: from the first, doubling, to the second. A try at a local socket costs next to nothing,
+/// and FRR is to be as wished soon after its return.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Where FRR is.
 #[derive(Clone, Debug)]

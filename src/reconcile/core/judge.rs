@@ -101,7 +101,7 @@ impl Core {
                 },
             };
             let rank = match (&hold, wished) {
-                // With an L3VNI its owner could not take the instance away: bgpd wants the VNI gone first.
+                // A VRF without its VNI waits for this.
                 (Some(Hold::Clash(_)), Object::Frr(FrrObject::Bgp(_))) => order::INSTANCE_FIRST,
                 _ => self.build_rank(wished),
             };
@@ -129,18 +129,22 @@ impl Core {
         }
     }
 
-    /// Whether a VRF that stands has to let its VNI go for a while, since the instance that must come before is missing.
+    /// Whether a VRF that stands has to let its VNI go: for a while, since the instance that must come before is missing,
+    /// or until somebody else has taken his instance away, which he can't while there is an L3VNI.
     fn steps_back(&self, wished: &Object) -> bool {
         let Object::Frr(FrrObject::Vrf(vrf)) = wished else {
             return false;
         };
-        let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
-        let missing = !self.actual.contains_key(&instance);
-        let first = matches!(self.wished.get(&instance),
-            Some((_, Object::Frr(FrrObject::Bgp(bgp)))) if self.node.instance_first(bgp));
         let has_vni = matches!(self.actual.get(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
             Some(Object::Frr(FrrObject::Vrf(seen))) if seen.vni.is_some());
-        missing && first && has_vni
+        let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
+        let Some((vni, wished)) = self.wished.get(&instance).filter(|_| has_vni) else {
+            return false;
+        };
+        match self.actual.get(&instance) {
+            None => matches!(wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
+            Some(actual) => matches!(compare(wished, actual, self.past(*vni, false)), Verdict::Clash(_)),
+        }
     }
 
     /// What is to be done about an open key.
