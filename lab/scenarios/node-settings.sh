@@ -1,7 +1,7 @@
 # What a node says of itself in Open_vSwitch changes while the agent runs: ovn-remote, ovn-encap-ip, system-id. The agent
 # takes each up, and the tenant stands (or goes) accordingly.
 topology
-ovn-sbctl set-connection ptcp:16642:127.0.0.1
+ovs-appctl -t /run/ovn/sb.ctl ovsdb-server/add-remote ptcp:16642:127.0.0.1
 agent_config
 sed -i '/^evpn_local_ip/d; /^evpn_nic/d; /^ovn_sb_connection/d' /run/lab/agent.conf
 start_agent
@@ -14,11 +14,9 @@ within 30 agent_says 'tcp:127.0.0.1:16642'
 unbind_vm 1001
 exact "$(world 1001 | grep -v ^vm)"
 
-step "ovn-encap-ip"
+step "ovn-encap-ip: the address of lo goes before it"
 ip address add 100.65.0.21/32 dev lo
-ip -n leaf route add 100.65.0.21/32 via 100.64.1.1
-VTEP=100.65.0.21
-ovs-vsctl set open_vswitch . external_ids:ovn-encap-ip=$VTEP
+ovs-vsctl set open_vswitch . external_ids:ovn-encap-ip=100.65.0.21
 exact "$(world 1001 | grep -v ^vm)"
 expect_ping ext-1001 "$(gateway4 1001)"
 

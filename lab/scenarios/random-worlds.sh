@@ -64,12 +64,11 @@ fits() { # fits COMMAND
 
 frr_runs() { # as watchfrr does: where one of the two has died, both start anew
   local daemon
-  for daemon in zebra bgpd; do
-    kill -0 "$(cat /run/frr/$daemon.pid)" 2>/dev/null || break
-  done && return
+  daemon_runs zebra && daemon_runs bgpd && return
   for daemon in zebra bgpd; do stop_daemon /run/frr/$daemon.pid 2>/dev/null || true; done
   start_frr
 }
+daemon_runs() { kill -0 "$(cat "/run/frr/$1.pid")" 2>/dev/null; }
 
 topology 1001 1002
 agent_config
