@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{Chain, Target, rows::Rows};
 use crate::{
     cli::peers::{netlink, openflow},
-    config::Config,
+    config::{Attach, Config},
     intent::names,
     model::{IfName, Prefix},
     planes::{
@@ -28,7 +28,7 @@ pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain)
         Ok(kernel) => kernel,
         Err(error) => return chain.fails("device", error, "is netlink allowed here?"),
     };
-    let attach = devices(&kernel, target, chain);
+    let attach = devices(&kernel, way_out(config, rows, target), target, chain);
     if let Some((index, device)) = attach {
         routes(&kernel, target, index, device, chain);
         neighbour(&kernel, target, index, device, chain);
@@ -66,8 +66,21 @@ impl Kernel {
     }
 }
 
-/// The VNI's devices, each where it belongs; gives the one that leads to the provider bridge.
-fn devices(kernel: &Kernel, target: &Target, chain: &mut Chain) -> Option<(u32, IfName)> {
+/// The device that the routes leave by where none of the VRF's own leads to the provider bridge: with attach = vrf the
+/// VRF is itself a port of the bridge, and its routes leave by the bridge's device.
+fn way_out(config: &Config, rows: &Rows, target: &Target) -> Option<IfName> {
+    let bridge = rows.mappings.get(&target.network)?;
+    if config.attach == Attach::Vrf { bridge.parse().ok() } else { None }
+}
+
+/// The VNI's devices, each where it belongs; gives the one that leads to the provider bridge, `otherwise` where the VRF
+/// has none.
+fn devices(
+    kernel: &Kernel,
+    otherwise: Option<IfName>,
+    target: &Target,
+    chain: &mut Chain,
+) -> Option<(u32, IfName)> {
     let vni = target.vni;
     let vrf = names::vrf(vni);
     let Some((vrf_index, _)) = kernel.link(vrf) else {
@@ -98,9 +111,10 @@ fn devices(kernel: &Kernel, target: &Target, chain: &mut Chain) -> Option<(u32, 
             && !own.contains(&link.name)
             && !link.name.as_str().starts_with("lo-")
     };
-    let attach = kernel.links.iter().find(leads_out).map(|(index, link)| (*index, link.name));
+    let inside = kernel.links.iter().find(leads_out).map(|(index, link)| (*index, link.name));
+    let attach = inside.or_else(|| otherwise.and_then(|name| Some((kernel.link(name)?.0, name))));
     if attach.is_none() {
-        wrong.push(format!("no device in {vrf} leads to the provider bridge (attach = vrf has none)"));
+        wrong.push(format!("no device of {vrf} leads to the provider bridge"));
     }
     match wrong.is_empty() {
         true => chain.holds("device", format!("{vrf} with bridge, VXLAN device and dummy, all up")),
