@@ -312,13 +312,17 @@ async fn what_others_do_to_our_flows_is_told_at_once() {
     assert!(all_done(&plane.apply(Verb::Update, std::slice::from_ref(&first)).await));
 
     ovs.ofctl("add-flow", &[&format!("cookie=0x7,{is}20.0.1.0/24,actions=drop")]);
-    assert_eq!(plane.changed().await, gone(&second), "another's flow is in its place");
+    let changes = plane.changed().await;
+    let [Change::Present(usurper)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!(usurper.key(), flow(&second).key(), "another's flow is in its place");
+    assert!(matches!(usurper, FlowsObject::Flow(Flow { rule: FlowRule::Foreign { cookie: 7, .. }, .. })));
+    let FlowsObject::Flow(Flow { rule: usurper, .. }) = usurper.clone() else { panic!("{usurper}") };
 
     ovs.ofctl("add-flow", &["cookie=0x3e6,priority=5,tcp,in_port=1,actions=drop"]);
     let changes = plane.changed().await;
     let [Change::Present(FlowsObject::Flow(Flow { rule, .. }))] = &changes[..] else { panic!("{changes:?}") };
     assert!(matches!(rule, FlowRule::Unknown { priority: 5, .. }), "{rule:?}");
-    assert_rules(&plane.read().await, &[first, rule.clone()]);
+    assert_rules(&plane.read().await, &[first, usurper, rule.clone()]);
 }
 
 #[tokio::test]

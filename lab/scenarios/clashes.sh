@@ -39,6 +39,11 @@ clash '65099' \
   'vtysh_do "configure terminal" "router bgp 65099 vrf vrf-1001" "bgp router-id 192.0.2.9"' \
   'frr_config_now | sed -n "/^router.*vrf-1001/,/^exit/p"' \
   'vtysh_do "configure terminal" "no router bgp 65099 vrf vrf-1001"'
+redirect="priority=1000,ip,in_port=$(ovs-vsctl get interface patch-provnet-1-to-br-int ofport),dl_src=$(gateway_mac 1001)"
+redirect+=,nw_src=20.0.0.0/24
+clash 'flow of somebody else .cookie 0x7.' \
+  'ovs-ofctl add-flow br-ex "cookie=0x7,$redirect,actions=drop"' \
+  'ovs-ofctl --no-stats dump-flows br-ex cookie=0x7/-1 | grep cookie=' 'ovs-ofctl del-flows br-ex cookie=0x7/-1'
 clash 'foreign route in table 1001' \
   'ip route add blackhole 20.0.0.0/24 table 1001 proto static' 'ip route show table 1001 proto static' \
   'ip route del blackhole 20.0.0.0/24 table 1001 proto static'

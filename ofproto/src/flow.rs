@@ -155,16 +155,21 @@ pub struct FlowStatsRequest {
 }
 
 impl FlowStatsRequest {
-    /// All flows of all tables with exactly this cookie.
-    pub fn by_cookie(cookie: u64) -> Self {
+    /// All flows of all tables.
+    pub fn all() -> Self {
         Self {
             table: 255,
             out_port: reserved_port::ANY,
             out_group: reserved_port::ANY,
-            cookie,
-            cookie_mask: u64::MAX,
+            cookie: 0,
+            cookie_mask: 0,
             matches: Match::new(),
         }
+    }
+
+    /// All flows of all tables with exactly this cookie.
+    pub fn by_cookie(cookie: u64) -> Self {
+        Self { cookie, cookie_mask: u64::MAX, ..Self::all() }
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 use super::object::Object;
 use crate::planes::{
+    flows::object::{Flow, FlowRule, FlowsObject},
     frr::object::{BgpVrf, FrrObject, VrfVni},
     kernel::object::{KernelObject, Link, LinkKind, Settings},
     vswitch::object::{OvsPort, VswitchObject},
@@ -40,6 +41,7 @@ pub fn compare(wished: &Object, actual: &Object, past: Past) -> Verdict {
         (Object::Vswitch(VswitchObject::Port(wished)), Object::Vswitch(VswitchObject::Port(actual))) => {
             port(wished, actual)
         }
+        (Object::Flows(wished), Object::Flows(FlowsObject::Flow(actual))) => flow(wished, actual, past.stood),
         (Object::Frr(FrrObject::Vrf(wished)), Object::Frr(FrrObject::Vrf(actual))) => {
             vrf(wished, actual, past.stood)
         }
@@ -127,6 +129,17 @@ fn port(wished: &OvsPort, actual: &OvsPort) -> Verdict {
         return Verdict::Rebuild;
     }
     changed(actual.meets(wished))
+}
+
+/// What takes the place of a flow of ours that stood is a change to it, to be mended; what was there before us is not.
+fn flow(wished: &FlowsObject, actual: &Flow, stood: bool) -> Verdict {
+    match actual.rule {
+        FlowRule::Foreign { cookie, .. } if !stood => Verdict::Clash(format!(
+            "a flow of somebody else (cookie {cookie:#x}) stands in the place of our {wished}; remove it or give it another \
+             priority"
+        )),
+        _ => changed(*wished == FlowsObject::Flow(actual.clone())),
+    }
 }
 
 /// A VRF block has no mark, and we never give one another VNI than the one in its name.

@@ -8,7 +8,7 @@ use crate::{
     ledger::Ledger,
     model::{IfName, Vni},
     planes::{
-        flows::object::FlowsObject,
+        flows::object::{Flow, FlowRule, FlowsObject},
         frr::object::FrrObject,
         kernel::object::{KernelKey, KernelObject, Link, LinkKind},
         vswitch::object::VswitchObject,
@@ -31,6 +31,7 @@ pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, fo
     let marked = match object {
         Object::Ledger(entry) => Some(entry.vni),
         Object::Kernel(object) => return kernel(object, actual, former),
+        Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Foreign { .. }, .. })) => None,
         // Our cookie is the mark; a flow does not say which VNI it was for.
         Object::Flows(FlowsObject::Flow(_)) => return former.map_or(Owner::Orphan, Owner::Tenant),
         Object::Flows(FlowsObject::Port(_)) => None,

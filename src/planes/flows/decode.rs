@@ -10,9 +10,21 @@ use ofproto::{Action, Field, FlowStats, Match, Oxm};
 
 use super::{
     encode::{self, Identity},
-    object::{BridgePort, FlowRule},
+    object::{BridgePort, COOKIE, FlowRule},
 };
 use crate::model::{IfName, MacAddr, OfPort, Prefix};
+
+/// What a flow is to us: with our cookie a rule, with another one something in the place of a rule; None: nothing.
+pub fn seen(flow: FlowStats) -> Option<FlowRule> {
+    if flow.cookie == COOKIE {
+        return Some(rule(flow));
+    }
+    let FlowStats { cookie, table, priority, matches, .. } = flow;
+    let identity = Identity { table, priority, matches };
+    rule_matching(&identity)?;
+    let Identity { table, priority, matches } = identity;
+    Some(FlowRule::Foreign { cookie, table, priority, matches })
+}
 
 /// What a flow with our cookie is for.
 pub fn rule(flow: FlowStats) -> FlowRule {

@@ -88,7 +88,8 @@ pub fn identity(rule: &FlowRule) -> Identity {
             (INJECT_PRIORITY, matches)
         }
         FlowRule::Guard { in_port } => (GUARD_PRIORITY, Match::new().with(Field::in_port(in_port.0))),
-        FlowRule::Unknown { table, priority, matches } => {
+        FlowRule::Unknown { table, priority, matches }
+        | FlowRule::Foreign { table, priority, matches, .. } => {
             return Identity { table: *table, priority: *priority, matches: matches.clone() };
         }
     };
@@ -116,7 +117,7 @@ pub fn instructions(rule: &FlowRule) -> Option<Instructions> {
         }
         // Without any instruction a packet is dropped.
         FlowRule::Guard { .. } => return Some(Instructions::default()),
-        FlowRule::Unknown { .. } => return None,
+        FlowRule::Unknown { .. } | FlowRule::Foreign { .. } => return None,
     };
     Some(Instructions::apply(actions))
 }

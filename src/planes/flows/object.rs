@@ -89,9 +89,21 @@ pub enum FlowRule {
         /// Its match, encoded.
         matches: ofproto::Match,
     },
+    /// Somebody else's flow, with another cookie, in the place (table, priority, match) of a rule of ours: its key is that
+    /// rule's. As seen; never wished.
+    Foreign {
+        /// Its cookie.
+        cookie: u64,
+        /// Its table.
+        table: u8,
+        /// Its priority.
+        priority: u16,
+        /// Its match, encoded.
+        matches: ofproto::Match,
+    },
 }
 
-/// A flow on a bridge, with our cookie.
+/// A flow on a bridge: one with our cookie, or one in the place of such.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// The bridge.
@@ -170,7 +182,8 @@ impl Flow {
             }
             FlowRule::Inject { in_port, router, .. } => FlowsKey::Inject(bridge, *in_port, *router),
             FlowRule::Guard { in_port } => FlowsKey::Guard(bridge, *in_port),
-            FlowRule::Unknown { table, priority, matches } => {
+            FlowRule::Unknown { table, priority, matches }
+            | FlowRule::Foreign { table, priority, matches, .. } => {
                 let identity = Identity { table: *table, priority: *priority, matches: matches.clone() };
                 match decode::rule_matching(&identity) {
                     Some(rule) => Flow { bridge, rule }.key(),
@@ -207,6 +220,9 @@ impl fmt::Display for FlowRule {
             }
             Self::Guard { in_port } => write!(f, "drop the rest from port {in_port}"),
             Self::Unknown { table, priority, .. } => write!(f, "unknown, table {table} priority {priority}"),
+            Self::Foreign { cookie, table, priority, .. } => {
+                write!(f, "somebody else's with cookie {cookie:#x}, table {table} priority {priority}")
+            }
         }
     }
 }

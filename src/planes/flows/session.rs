@@ -1,7 +1,7 @@
 //! The OpenFlow dialogue with one bridge, from the first hello to the end of the connection, without I/O and without a
 //! clock: bytes and commands go in with the time, bytes and reports come out.
 //!
-//! One thing at a time: first everything is read (ports, flows with our cookie), then commands are carried out in the
+//! One thing at a time: first everything is read (ports, flows), then commands are carried out in the
 //! order they came. Between them, and at any time, packets are answered and changes reported: of ports, and of flows by
 //! other hands.
 
@@ -23,7 +23,7 @@ use super::{
     decode,
     encode::CONTROLLER_ID,
     neighbour,
-    object::{COOKIE, Flow, FlowsKey, FlowsObject},
+    object::{Flow, FlowsKey, FlowsObject},
     outbox::Outbox,
     watch,
 };
@@ -253,7 +253,8 @@ impl Session {
 
     fn start_reading(&mut self, now: Instant) {
         let ports_xid = self.out.put(Message::MultipartRequest(MultipartRequest::Ports));
-        let flows = FlowStatsRequest::by_cookie(COOKIE);
+        // Everybody's: one in the place of a rule of ours must not be replaced unseen.
+        let flows = FlowStatsRequest::all();
         let flows_xid = self.out.put(Message::MultipartRequest(MultipartRequest::Flows(flows)));
         self.progress = now;
         self.job = Job::Reading(Reading {
@@ -276,7 +277,7 @@ impl Session {
                 reading.ports_done |= !more;
             }
             MultipartReply::Flows { more, flows } if xid == reading.flows_xid => {
-                let rules = flows.into_iter().map(decode::rule);
+                let rules = flows.into_iter().filter_map(decode::seen);
                 reading.objects.extend(rules.map(|rule| FlowsObject::Flow(Flow { bridge, rule })));
                 reading.flows_done |= !more;
             }

@@ -7,8 +7,7 @@ use ofproto::{ChangedFlow, FlowEvent, FlowStats};
 
 use super::{
     decode,
-    encode::Identity,
-    object::{COOKIE, Flow, FlowRule, FlowsKey, FlowsObject},
+    object::{Flow, FlowsKey, FlowsObject},
 };
 use crate::{model::IfName, planes::Change};
 
@@ -17,21 +16,12 @@ pub const MONITOR: u32 = 1;
 
 /// What a changed flow means for ours; None: nothing.
 pub fn change(bridge: IfName, changed: ChangedFlow) -> Option<Change<FlowsObject, FlowsKey>> {
-    let is_ours = changed.cookie == COOKIE;
-    if is_ours && changed.event != FlowEvent::Deleted {
-        let rule = decode::rule(stats(changed));
-        return Some(Change::Present(FlowsObject::Flow(Flow { bridge, rule })));
-    }
-    let ChangedFlow { table, priority, matches, event, .. } = changed;
-    let identity = Identity { table, priority, matches };
-    // A foreign flow that goes leaves nothing of ours behind.
-    let took_the_place = event != FlowEvent::Deleted && decode::rule_matching(&identity).is_some();
-    if !is_ours && !took_the_place {
-        return None;
-    }
-    let Identity { table, priority, matches } = identity;
-    let rule = FlowRule::Unknown { table, priority, matches };
-    Some(Change::Absent(Flow { bridge, rule }.key()))
+    let is_gone = changed.event == FlowEvent::Deleted;
+    let flow = Flow { bridge, rule: decode::seen(stats(changed))? };
+    Some(match is_gone {
+        true => Change::Absent(flow.key()),
+        false => Change::Present(FlowsObject::Flow(flow)),
+    })
 }
 
 /// The same flow as a dump would show it. An update does not tell flags; what has some is found at the next dump.
@@ -61,7 +51,10 @@ mod tests {
     use super::*;
     use crate::{
         model::{MacAddr, OfPort},
-        planes::flows::encode,
+        planes::flows::{
+            encode,
+            object::{COOKIE, FlowRule},
+        },
     };
 
     fn rule() -> FlowRule {
@@ -91,18 +84,22 @@ mod tests {
     }
 
     #[test]
-    fn ours_come_and_go_and_what_takes_their_place_removes_them() {
+    fn ours_come_and_go_and_so_does_what_takes_their_place() {
         let bridge = "br-ex".parse().unwrap();
         let ours = Flow { bridge, rule: rule() };
         let (present, absent) =
             (Some(Change::Present(FlowsObject::Flow(ours.clone()))), Some(Change::Absent(ours.key())));
+        let encode::Identity { table, priority, matches } = encode::identity(&rule());
+        let usurper = Flow { bridge, rule: FlowRule::Foreign { cookie: 7, table, priority, matches } };
+        assert_eq!(usurper.key(), ours.key());
+        let usurped = Some(Change::Present(FlowsObject::Flow(usurper)));
         let foreign = || Some(Match::new().with(Field::in_port(7)));
         for (flow, expected) in [
             (changed(FlowEvent::Added, COOKIE, None), &present),
             (changed(FlowEvent::Modified, COOKIE, None), &present),
             (changed(FlowEvent::Deleted, COOKIE, None), &absent),
-            (changed(FlowEvent::Modified, 7, None), &absent),
-            (changed(FlowEvent::Deleted, 7, None), &None),
+            (changed(FlowEvent::Modified, 7, None), &usurped),
+            (changed(FlowEvent::Deleted, 7, None), &absent),
             (changed(FlowEvent::Added, 7, foreign()), &None),
         ] {
             assert_eq!(change(bridge, flow.clone()), *expected, "{flow:?}");

@@ -23,7 +23,7 @@ fn on_link(change: fn(&mut crate::planes::kernel::object::Link), object: Object)
 }
 
 /// Every way, by what an operator would call it.
-const WAYS: [(&str, Spoil); 14] = [
+const WAYS: [(&str, Spoil); 15] = [
     ("link down", |object| on_link(|link| link.up = false, object)),
     ("link without its master", |object| on_link(|link| link.master = None, object)),
     ("link of another MTU", |object| {
@@ -74,6 +74,10 @@ const WAYS: [(&str, Spoil); 14] = [
             let rule = FlowRule::Redirect { in_port, router, subnet, vlan, to, output: OfPort(99) };
             Some(FlowsObject::Flow(Flow { bridge, rule }).into())
         }
+        _ => None,
+    }),
+    ("flow replaced by somebody else's", |object| match object {
+        Object::Flows(FlowsObject::Flow(flow)) => Some(foreign::taken_over(flow).into()),
         _ => None,
     }),
     ("FRR's vrf without its vni", |object| match object {

@@ -1,7 +1,19 @@
 //! What is somebody else's stays as it is, and is said where a tenant would need its place.
 
 use super::*;
-use crate::planes::frr::object::{BgpSettings, BgpVrf};
+use crate::planes::{
+    flows::{
+        encode::{Identity, identity},
+        object::Flow,
+    },
+    frr::object::{BgpSettings, BgpVrf},
+};
+
+/// Somebody else's flow in the place of this one.
+pub(super) fn taken_over(flow: Flow) -> FlowsObject {
+    let Identity { table, priority, matches } = identity(&flow.rule);
+    FlowsObject::Flow(Flow { rule: FlowRule::Foreign { cookie: 7, table, priority, matches }, ..flow })
+}
 
 #[test]
 fn foreign_objects_stay_and_a_clash_is_said() {
@@ -43,6 +55,41 @@ fn a_vrf_whose_bgp_instance_is_somebody_elses_gets_no_vni() {
     );
     assert!(!rig.has(FrrKey::Vrf(vrf)));
     rig.peers.take(&FrrKey::Bgp(vrf).into());
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
+/// OpenFlow would replace it without a word. What takes the place of a flow of ours that stood is drift: see there.
+#[test]
+fn a_flow_in_the_place_of_one_of_ours_stays_and_holds_the_tenant() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let is_redirect = |object: &&Object| {
+        matches!(object, Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Redirect { .. }, .. })))
+    };
+    let Some(Object::Flows(FlowsObject::Flow(redirect))) =
+        rig.peers.objects.values().find(is_redirect).cloned()
+    else {
+        panic!("no redirect");
+    };
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    let foreign = taken_over(redirect);
+    rig.peers.put(foreign.clone());
+    rig.run();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw1");
+    rig.run();
+    assert!(
+        rig.status().tenants[0].reasons.iter().any(|reason| reason.contains("cookie 0x7")),
+        "{:?}",
+        rig.status()
+    );
+    assert_eq!(rig.peers.objects.get(&foreign.key().into()), Some(&foreign.clone().into()));
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    assert_eq!(rig.peers.objects.get(&foreign.key().into()), Some(&foreign.clone().into()));
+    rig.cloud.move_gateway("cr-lrp-gw", "gw1");
+    rig.peers.take(&foreign.key().into());
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());
 }

@@ -8,7 +8,10 @@ use crate::{
     model::OfPort,
     planes::{
         Operation, Outcome, Verb,
-        flows::{encode, object::FlowRule},
+        flows::{
+            encode,
+            object::{COOKIE, FlowRule},
+        },
     },
 };
 
@@ -100,7 +103,7 @@ fn it_asks_for_its_own_packets_and_for_all_ports_and_flows() {
     let hello = [6, 0, 0, 8, 0, 0, 0, 1];
     peer.session.receive(&mut BytesMut::from(&hello[..]), peer.now).unwrap();
     let asked: Vec<Message> = peer.hears().into_iter().map(|(_, message)| message).collect();
-    let flows = MultipartRequest::Flows(FlowStatsRequest::by_cookie(0x3e6));
+    let flows = MultipartRequest::Flows(FlowStatsRequest::all());
     let monitor = FlowMonitorRequest::changes_by_others(1);
     assert_eq!(
         asked,
