@@ -203,12 +203,13 @@ nothing_made() { # nothing_made [VNI]: no link, port, flow or FRR line of the ag
 frr_config_now() { vtysh -c 'show running-config' 2>/dev/null; }
 
 # Everything of the node that could differ, for comparing before and after: without counters, timers, learnt state and the
-# order of what is kept in hash tables.
+# order of what is kept in hash tables. Also without link-local addresses and the routes that come with them: they come when
+# the kernel has looked for duplicates, in its own time.
 dataplane() {
   ip -o -d link show | sed -E 's/_timer +[0-9.]+//g'
-  ip -o address show | sed "s/ tentative//"
+  ip -o address show | grep -v ' inet6 fe80:' | sed "s/ tentative//"
   ip route show table all | sort
-  ip -6 route show table all | sort
+  ip -6 route show table all | grep -vE '\b(fe80:|ff00:)' | sort
   ip neigh show nud permanent | sort
   ovs-vsctl --format=csv --columns=name,external_ids,tag list port | sort
   ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | sort
