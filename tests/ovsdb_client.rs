@@ -226,6 +226,32 @@ async fn a_cluster_remembers_and_only_changes_are_read() {
 }
 
 #[tokio::test]
+async fn a_server_with_older_data_than_was_seen_is_left() {
+    let mut server = Server::clustered(SCHEMA);
+    let (database, older, newer) =
+        (server.directory().join("db"), server.directory().join("older"), server.directory().join("newer"));
+    add_port(&server, "p0", "patch", 1);
+    std::fs::copy(&database, &older).unwrap();
+    let mut client = Client::start(&server.remote());
+    client.live().await;
+    for key in 1..=9 {
+        add_port(&server, &format!("p{key}"), "patch", key + 1);
+    }
+    client.until("all ten", |ports| ports.len() == 10).await;
+    server.stop();
+    std::fs::rename(&database, &newer).unwrap();
+    std::fs::copy(&older, &database).unwrap();
+    server.start();
+    while !client.down().await.contains("the server is behind") {}
+    assert_eq!(client.names().len(), 10);
+    server.stop();
+    std::fs::rename(&newer, &database).unwrap();
+    server.start();
+    assert_eq!(client.live().await, Origin::Resume);
+    assert_eq!(client.names().len(), 10);
+}
+
+#[tokio::test]
 async fn a_resync_reads_everything() {
     let server = Server::clustered(SCHEMA);
     add_port(&server, "p1", "patch", 1);

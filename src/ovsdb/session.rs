@@ -8,6 +8,7 @@
 //! ```
 
 mod conditions;
+mod freshness;
 mod language;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use super::{
     value::decode::{Text, parse_uuid},
 };
 use conditions::{Conditions, Next};
+use freshness::Freshness;
 pub use language::{ClientCommand, ClientEvent, Config};
 
 /// The name of the monitor in the messages.
@@ -52,6 +54,7 @@ const MAX_REQUEST: usize = 4096;
 enum Asked {
     Schema,
     ServerState,
+    Place,
     Monitor,
     Conditions,
     Transact { id: u64, operations: usize },
@@ -101,6 +104,7 @@ pub struct Session {
     /// The transaction that the replica stands at; nil: none.
     last_transaction: Uuid,
     server: Replica<Database>,
+    freshness: Freshness,
     deadline: Option<Instant>,
     probing: bool,
     /// Why there is no session, as it was told last.
@@ -119,6 +123,7 @@ impl Session {
             columns: Vec::new(),
             last_transaction: Uuid::nil(),
             server: Replica::default(),
+            freshness: Freshness::default(),
             deadline: None,
             probing: false,
             down: None,
@@ -130,11 +135,14 @@ impl Session {
     pub fn connected(&mut self, now: Instant) {
         self.state = State::Greeting;
         self.heard(now);
-        // Its answer comes before the schema's, so a server without its cluster is left before anybody relies on it.
+        // The answers come before the schema's, so a server without its cluster, or one that is behind, is left before
+        // anybody relies on it.
         let rows = Where::Any(vec![Condition::equal("name", &*self.config.database)]);
         let request = TableRequest { columns: Some(Database::COLUMNS), rows: &rows };
         let tables = BTreeMap::from([(Database::TABLE, [request])]);
         self.requests.send(Asked::ServerState, "monitor_cond", ("_Server", SERVER_MONITOR, tables));
+        let place = self.freshness.first_question(&self.config.database);
+        self.requests.send(Asked::Place, "transact", place);
         self.requests.send(Asked::Schema, "get_schema", [&self.config.database]);
     }
 
@@ -213,7 +221,7 @@ impl Session {
     pub fn received(&mut self, now: Instant) -> Result<(), ProtocolError> {
         self.heard(now);
         while let Some(frame) = self.framer.next_frame()? {
-            self.message(&frame)?;
+            self.message(&frame, now)?;
         }
         Ok(())
     }
@@ -240,12 +248,12 @@ impl Session {
         self.last_transaction = Uuid::nil();
     }
 
-    fn message(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+    fn message(&mut self, frame: &Frame, now: Instant) -> Result<(), ProtocolError> {
         match Message::parse(frame)? {
             Message::Request { method, params, id } => self.request(&method, params, id),
             Message::Notification { method, params } => self.notification(frame, &method, params),
             Message::Reply { id, result } => match id.and_then(|id| self.requests.asked.remove(&id)) {
-                Some(asked) => self.answer(frame, asked, result),
+                Some(asked) => self.answer(frame, asked, result, now),
                 None => Ok(()),
             },
         }
@@ -288,12 +296,14 @@ impl Session {
         frame: &Frame,
         asked: Asked,
         result: Result<&RawValue, &RawValue>,
+        now: Instant,
     ) -> Result<(), ProtocolError> {
         match (asked, result) {
             (Asked::Schema, Ok(schema)) => self.schema(parse("get_schema", schema)?),
             (Asked::ServerState, Ok(updates)) => self.server_state(frame, updates),
+            (Asked::Place, Ok(rows)) => self.freshness.answered(rows, now),
             // A server of before OVS 2.9 has no _Server.
-            (Asked::ServerState, Err(_)) => Ok(()),
+            (Asked::ServerState | Asked::Place, Err(_)) => Ok(()),
             (Asked::Monitor, Ok(reply)) => self.monitored(frame, reply),
             (Asked::Conditions, Ok(_)) => {
                 self.conditions_answered();
@@ -368,6 +378,9 @@ impl Session {
             .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
         let updates = Updates::parse(frame, updates, origin)?;
         self.last_transaction = transaction;
+        if let Some(place) = self.freshness.question(&self.config.database) {
+            self.requests.send(Asked::Place, "transact", place);
+        }
         if origin != Origin::Live || !updates.is_empty() {
             self.events.push_back(ClientEvent::Updates(updates));
         }

@@ -1,0 +1,132 @@
+//! Whether a member of a cluster is behind what another one has told before, as lib/ovsdb-cs.c decides it: by the index of
+//! its log in _Server. Pure; time is passed in.
+//!
+//! The index of a busy cluster changes with every transaction of anybody, so it is not monitored but asked for: at each
+//! connect, and after changes that reach us.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+
+use crate::ovsdb::ProtocolError;
+
+/// So long only a server with what was seen is good enough. Then the newer data is taken to be lost, as when a cluster is
+/// made anew from a backup.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was seen of a cluster.
+#[derive(Debug, Default)]
+pub struct Freshness {
+    seen: Option<Place>,
+    /// Since when only older servers have been found.
+    behind_since: Option<Instant>,
+    /// A question is under way.
+    asked: bool,
+}
+
+/// A place in a cluster's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    cluster: String,
+    index: u64,
+}
+
+impl Freshness {
+    /// What is asked, as the parameters of a `transact`; None while the answer is due, or where there is no cluster.
+    pub fn question(&mut self, database: &str) -> Option<impl Serialize + use<>> {
+        if self.asked || self.seen.is_none() {
+            return None;
+        }
+        Some(self.first_question(database))
+    }
+
+    /// The same for a new connection.
+    pub fn first_question(&mut self, database: &str) -> impl Serialize + use<> {
+        self.asked = true;
+        let rows = json!([["name", "==", database]]);
+        json!(["_Server", {"op": "select", "table": "Database", "where": rows, "columns": ["index", "cid"]}])
+    }
+
+    /// Takes the answer.
+    ///
+    /// # Errors
+    /// The server is behind.
+    pub fn answered(&mut self, result: &RawValue, now: Instant) -> Result<(), ProtocolError> {
+        self.asked = false;
+        let place = Place::read(result);
+        if let (Some(seen), Some(place)) = (&self.seen, &place)
+            && seen.cluster == place.cluster
+            && place.index < seen.index
+        {
+            let since = *self.behind_since.get_or_insert(now);
+            if now < since + PATIENCE {
+                let (index, known) = (place.index, seen.index);
+                return Err(ProtocolError(format!(
+                    "the server is behind: its cluster's log is at {index}, and was seen at {known} before"
+                )));
+            }
+            tracing::warn!(
+                seen = seen.index,
+                index = place.index,
+                "no server of the cluster has had what was seen for {} s: it is taken to be lost",
+                PATIENCE.as_secs()
+            );
+        }
+        (self.seen, self.behind_since) = (place, None);
+        Ok(())
+    }
+}
+
+impl Place {
+    /// None: a server alone, or one of before OVS 2.9.
+    fn read(result: &RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Selected {
+            rows: Vec<Value>,
+        }
+        let [Selected { rows }] = &serde_json::from_str::<[Selected; 1]>(result.get()).ok()?;
+        let row = rows.first()?;
+        Some(Self { cluster: row["cid"][1].as_str()?.to_owned(), index: row["index"].as_u64()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cluster: &str, index: u64) -> Box<RawValue> {
+        let rows = json!([{"rows": [{"cid": ["uuid", cluster], "index": index}]}]);
+        serde_json::value::to_raw_value(&rows).unwrap()
+    }
+
+    fn alone() -> Box<RawValue> {
+        let rows = json!([{"rows": [{"cid": ["set", []], "index": ["set", []]}]}]);
+        serde_json::value::to_raw_value(&rows).unwrap()
+    }
+
+    #[test]
+    fn an_older_server_is_left_until_nothing_newer_can_be_hoped_for() {
+        let (mut freshness, start) = (Freshness::default(), Instant::now());
+        freshness.answered(&row("a", 7), start).unwrap();
+        freshness.answered(&row("a", 7), start).unwrap();
+        let error = freshness.answered(&row("a", 6), start).unwrap_err();
+        assert!(error.to_string().contains("at 6, and was seen at 7"), "{error}");
+        freshness.answered(&row("a", 9), start + PATIENCE / 2).unwrap();
+        freshness.answered(&row("a", 8), start + PATIENCE).unwrap_err();
+        freshness.answered(&row("a", 8), start + PATIENCE * 2).unwrap();
+        freshness.answered(&row("a", 8), start + PATIENCE * 2).unwrap();
+    }
+
+    #[test]
+    fn another_cluster_and_a_server_alone_have_a_count_of_their_own() {
+        let (mut freshness, now) = (Freshness::default(), Instant::now());
+        freshness.answered(&row("a", 7), now).unwrap();
+        freshness.answered(&row("b", 1), now).unwrap();
+        freshness.answered(&alone(), now).unwrap();
+        assert!(freshness.question("x").is_none(), "a server alone is not asked again");
+        freshness.answered(&row("b", 1), now).unwrap();
+        assert!(freshness.question("x").is_some());
+        assert!(freshness.question("x").is_none(), "the answer is due");
+    }
+}
