@@ -19,7 +19,7 @@ pub enum LinkKind {
         /// Table id.
         table: u32,
     },
-    /// A bridge without STP.
+    /// A bridge without STP, whose ports get no VLAN.
     Bridge,
     /// A VXLAN device without learning.
     Vxlan {
