@@ -29,13 +29,22 @@ fn client() -> ovsdb::session::Session {
     ];
     let mut client = ovsdb::session::Session::new(ovsdb::session::Config::new("Open_vSwitch", monitor));
     client.connected(Instant::now());
-    let schema = r#"{"id":2,"result":{"tables":{"Open_vSwitch":{"columns":{"external_ids":{}}},
+    let id = asked(&mut client, "get_schema");
+    let schema = r#"{"tables":{"Open_vSwitch":{"columns":{"external_ids":{}}},
         "Bridge":{"columns":{"name":{},"ports":{},"datapath_type":{}}},
         "Port":{"columns":{"name":{},"interfaces":{},"tag":{},"external_ids":{}}},
-        "Interface":{"columns":{"name":{},"type":{},"ofport":{}}}}}}"#;
-    client.buffers().0.extend_from_slice(schema.as_bytes());
+        "Interface":{"columns":{"name":{},"type":{},"ofport":{}}}}}"#;
+    client.buffers().0.extend_from_slice(format!(r#"{{"id":{id},"result":{schema}}}"#).as_bytes());
     client.received(Instant::now()).unwrap();
     client
+}
+
+/// The number under which the client asks this.
+fn asked(client: &mut ovsdb::session::Session, method: &str) -> u64 {
+    let sent = client.buffers().1.split();
+    let mut messages = serde_json::Deserializer::from_slice(&sent).into_iter::<serde_json::Value>();
+    let request = messages.find(|message| message.as_ref().unwrap()["method"] == method);
+    request.expect("it is asked").unwrap()["id"].as_u64().unwrap()
 }
 
 fn pass(client: &mut ovsdb::session::Session, session: &mut Session, text: &str) {
@@ -56,7 +65,8 @@ fn update(client: &mut ovsdb::session::Session, session: &mut Session, updates: 
 fn live() -> (ovsdb::session::Session, Session) {
     let (mut client, mut session) = (client(), Session::default());
     let rows = format!(r#"{{"Bridge":{{"{BRIDGE}":{{"initial":{{"name":"br-ex"}}}}}}}}"#);
-    let reply = format!(r#"{{"id":3,"result":[false,"{}",{rows}]}}"#, uuid::Uuid::nil());
+    let id = asked(&mut client, "monitor_cond_since");
+    let reply = format!(r#"{{"id":{id},"result":[false,"{}",{rows}]}}"#, uuid::Uuid::nil());
     pass(&mut client, &mut session, &reply);
     assert!(matches!(session.poll_report(), Some(Report::Whole(objects)) if objects.len() == 2));
     (client, session)
