@@ -234,10 +234,11 @@ async fn a_server_with_older_data_than_was_seen_is_left() {
     std::fs::copy(&database, &older).unwrap();
     let mut client = Client::start(&server.remote());
     client.live().await;
-    for key in 1..=9 {
-        add_port(&server, &format!("p{key}"), "patch", key + 1);
+    for key in 1..=9_u8 {
+        add_port(&server, &format!("p{key}"), "patch", u32::from(key) + 1);
+        // One by one: the client asks after each where the cluster stands.
+        client.until("the new port", |ports| ports.len() == usize::from(key) + 1).await;
     }
-    client.until("all ten", |ports| ports.len() == 10).await;
     server.stop();
     std::fs::rename(&database, &newer).unwrap();
     std::fs::copy(&older, &database).unwrap();

@@ -301,7 +301,11 @@ impl Session {
         match (asked, result) {
             (Asked::Schema, Ok(schema)) => self.schema(parse("get_schema", schema)?),
             (Asked::ServerState, Ok(updates)) => self.server_state(frame, updates),
-            (Asked::Place, Ok(rows)) => self.freshness.answered(rows, now),
+            (Asked::Place, Ok(rows)) => {
+                self.freshness.answered(rows, now)?;
+                self.ask_place();
+                Ok(())
+            }
             // A server of before OVS 2.9 has no _Server.
             (Asked::ServerState | Asked::Place, Err(_)) => Ok(()),
             (Asked::Monitor, Ok(reply)) => self.monitored(frame, reply),
@@ -378,13 +382,18 @@ impl Session {
             .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
         let updates = Updates::parse(frame, updates, origin)?;
         self.last_transaction = transaction;
-        if let Some(place) = self.freshness.question(&self.config.database) {
-            self.requests.send(Asked::Place, "transact", place);
-        }
+        self.freshness.changed();
+        self.ask_place();
         if origin != Origin::Live || !updates.is_empty() {
             self.events.push_back(ClientEvent::Updates(updates));
         }
         Ok(())
+    }
+
+    fn ask_place(&mut self) {
+        if let Some(place) = self.freshness.question(&self.config.database) {
+            self.requests.send(Asked::Place, "transact", place);
+        }
     }
 
     fn conditions_answered(&mut self) {

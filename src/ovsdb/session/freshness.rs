@@ -23,6 +23,8 @@ pub struct Freshness {
     behind_since: Option<Instant>,
     /// A question is under way.
     asked: bool,
+    /// There was a change since it was asked.
+    again: bool,
 }
 
 /// A place in a cluster's log.
@@ -33,9 +35,14 @@ struct Place {
 }
 
 impl Freshness {
-    /// What is asked, as the parameters of a `transact`; None while the answer is due, or where there is no cluster.
+    /// A change has reached us: the place is to be asked for anew, where there is a cluster.
+    pub fn changed(&mut self) {
+        self.again = self.seen.is_some();
+    }
+
+    /// What is to be asked now, as the parameters of a `transact`: None while an answer is due, or nothing has changed.
     pub fn question(&mut self, database: &str) -> Option<impl Serialize + use<>> {
-        if self.asked || self.seen.is_none() {
+        if self.asked || !self.again {
             return None;
         }
         Some(self.first_question(database))
@@ -43,7 +50,7 @@ impl Freshness {
 
     /// The same for a new connection.
     pub fn first_question(&mut self, database: &str) -> impl Serialize + use<> {
-        self.asked = true;
+        (self.asked, self.again) = (true, false);
         let rows = json!([["name", "==", database]]);
         json!(["_Server", {"op": "select", "table": "Database", "where": rows, "columns": ["index", "cid"]}])
     }
@@ -124,9 +131,22 @@ mod tests {
         freshness.answered(&row("a", 7), now).unwrap();
         freshness.answered(&row("b", 1), now).unwrap();
         freshness.answered(&alone(), now).unwrap();
+        freshness.changed();
         assert!(freshness.question("x").is_none(), "a server alone is not asked again");
-        freshness.answered(&row("b", 1), now).unwrap();
+    }
+
+    #[test]
+    fn the_last_change_is_always_followed_by_a_question() {
+        let (mut freshness, now) = (Freshness::default(), Instant::now());
+        freshness.answered(&row("a", 1), now).unwrap();
+        assert!(freshness.question("x").is_none(), "nothing has changed");
+        freshness.changed();
         assert!(freshness.question("x").is_some());
+        freshness.changed();
         assert!(freshness.question("x").is_none(), "the answer is due");
+        freshness.answered(&row("a", 2), now).unwrap();
+        assert!(freshness.question("x").is_some(), "for the second change");
+        freshness.answered(&row("a", 3), now).unwrap();
+        assert!(freshness.question("x").is_none());
     }
 }
