@@ -94,7 +94,6 @@ pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_INFO_DATA: u16 = 2;
 pub const IFLA_VRF_TABLE: u16 = 1;
 pub const IFLA_BR_STP_STATE: u16 = 5;
-pub const IFLA_BR_VLAN_FILTERING: u16 = 7;
 pub const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 pub const IFLA_VXLAN_ID: u16 = 1;
 pub const IFLA_VXLAN_LOCAL: u16 = 4;

@@ -218,9 +218,9 @@ fn write_changeable(w: &mut Writer, kind: &LinkKind) {
     match kind {
         LinkKind::Bridge => {
             w.number(IFLA_BR_STP_STATE, 0);
-            w.attribute(IFLA_BR_VLAN_FILTERING, &[0]);
             // A port's PVID has no meaning without VLAN filtering, but zebra 8.4 keeps all VXLAN devices of one PVID, whatever
             // their bridge, under the first bridge that it sees, and dies when that one is gone (`zebra_evpn_vl_vxl_ref`).
+            // A kernel without CONFIG_BRIDGE_VLAN_FILTERING passes over it.
             w.attribute(IFLA_BR_VLAN_DEFAULT_PVID, &0_u16.to_ne_bytes());
         }
         LinkKind::Vxlan { local, .. } => {
