@@ -1,6 +1,6 @@
 # FRR's daemons die and come back, one by one and together: what is the agent's is back soon after the socket, and the
-# operator's configuration is as it was. Stanzas of the agent that FRR reads from its file at boot, and which nobody wishes
-# any more, go; the operator's stay.
+# operator's configuration is as it was. The same after a reload of FRR's service, whose file knows nothing of the agent.
+# Stanzas of the agent that FRR reads from its file at boot, and which nobody wishes any more, go; the operator's stay.
 # long: a part of make test-full, not of make test
 start_daemon() { # start_daemon zebra|bgpd, of the gateway
   "/usr/lib/frr/$1" -d -P 0 -f "/run/lab/$1.conf"
@@ -22,6 +22,8 @@ comes_back() { # comes_back DAEMON...: killed and started anew
   # bgpd 8.4 does not give what it has learnt to a zebra that came back without it (watchfrr restarts both).
   [ "$*" = zebra ] || expect_ping ext-1001 $VM4
 }
+agent_did() { grep -c "reconcile::core::flight: done: $1" $LOG/agent.log; }
+configured_as_before() { [ "$(frr_config_now)" = "$config" ]; }
 frr_has() { [[ $(frr_config_now) == *"$1"* ]]; }
 
 topology
@@ -36,13 +38,24 @@ comes_back bgpd
 comes_back zebra
 comes_back zebra bgpd
 
-# What `write memory` left: when the node boots, nobody wishes it any more.
+# What `systemctl reload frr` does with a frr.conf that the operator keeps.
+mkdir /run/lab/frr-reload
+echo 'service integrated-vtysh-config' >/run/lab/frr-reload/vtysh.conf
+sed -n '/^frr version/,/^end/p' <<<"$operators" >/run/lab/frr-reload/frr.conf
+before=$(agent_did "frr .*vrf-1001")
+/usr/lib/frr/frr-reload.py --reload --stdout --confdir /run/lab/frr-reload --rundir /run/lab/frr-reload \
+  /run/lab/frr-reload/frr.conf >$LOG/frr-reload.log 2>&1 || say "frr-reload.py ends with status $?"
+within 30 configured_as_before
+[ "$(agent_did "frr .*vrf-1001")" -gt "$before" ] || fail "frr-reload.py took nothing away"
+within 60 tenant_stands 1001
+settled
+expect_ping ext-1001 $VM4
+
+# When the node boots with what was saved, nobody wishes it any more.
+vtysh -c 'write memory' >$LOG/write-memory.log 2>&1
 stop_agent
 remove_annotation 1001
 stop_frr
-printf 'vrf vrf-1001\n vni 1001\nexit-vrf\n' >>/run/lab/zebra.conf
-printf '%s\n' "router bgp $AS vrf vrf-1001" ' address-family ipv4 unicast' '  redistribute connected' ' exit-address-family' \
-  ' address-family l2vpn evpn' '  advertise ipv4 unicast' ' exit-address-family' >>/run/lab/bgpd.conf
 start_frr
 within 20 frr_has "router bgp $AS vrf vrf-1001"
 start_agent
