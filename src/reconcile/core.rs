@@ -54,7 +54,9 @@ struct Open {
     drifted: bool,
     /// It stood as wished before.
     stood: bool,
+    /// How often it was refused, and how often its answer was lost.
     tries: u32,
+    losses: u32,
     revision: u64,
 }
 
@@ -81,6 +83,9 @@ pub struct Core {
     changed: BTreeSet<Vni>,
     flights: HashMap<u64, (PlaneId, Batch)>,
     next_flight: u64,
+    /// Slices whose operations go to a plane in batches of their own: answers to them were lost again and again, so that
+    /// its peer may be dying of one of them.
+    alone: BTreeSet<(PlaneId, Option<Vni>)>,
     retries: BTreeMap<(Instant, u64), Key>,
     pace: Pace,
     next_retry: u64,
@@ -131,6 +136,7 @@ impl Core {
             changed: BTreeSet::new(),
             flights: HashMap::new(),
             next_flight: 0,
+            alone: BTreeSet::new(),
             retries: BTreeMap::new(),
             pace: Pace::default(),
             next_retry: 0,
@@ -154,6 +160,7 @@ impl Core {
             None => self.wished.remove(&key),
         };
         self.count(before.as_ref(), wished.as_ref());
+        self.no_longer_lost(&key);
         self.judge(&key, true);
         self.judge_vrf_of(&key, true);
     }

@@ -26,6 +26,8 @@ pub enum Hold {
     Flying,
     /// It was refused with this reason and is tried again later.
     Refused(String),
+    /// Its answer was lost again and again, as this reason says; whatever changes, it is not tried again before this.
+    Lost(String, Instant),
     /// It comes by itself.
     Settling(String),
     /// Somebody else's object stands there.
@@ -54,7 +56,7 @@ impl Hold {
     pub fn trouble(&self) -> Option<(Trouble, &str)> {
         match self {
             Self::Flying => None,
-            Self::Refused(reason) => Some((Trouble::Refused, reason)),
+            Self::Refused(reason) | Self::Lost(reason, _) => Some((Trouble::Refused, reason)),
             Self::Settling(reason) => Some((Trouble::Waits, reason)),
             Self::Clash(reason) => Some((Trouble::Conflict, reason)),
             Self::Braked => Some((Trouble::Waits, BRAKED)),

@@ -248,6 +248,33 @@ fn a_refused_operation_is_tried_again_and_harms_no_other_tenant() {
     assert!(rig.status().converged);
 }
 
+/// bgpd dies of a line of one tenant's, and does so each time that it is asked.
+#[test]
+fn what_a_peer_dies_of_is_tried_ever_more_slowly_and_harms_no_other_tenant() {
+    let mut rig = Rig::new(two_tenants());
+    rig.peers.die_of = Some("frr router bgp 64999 vrf vrf-1001".to_owned());
+    for _ in 0..600 {
+        rig.run();
+        rig.now += Duration::from_millis(100);
+    }
+    assert!((5..12).contains(&rig.peers.deaths), "{} deaths in a minute", rig.peers.deaths);
+    let status = rig.status();
+    let states: Vec<_> = status.tenants.iter().map(|tenant| (tenant.vni, tenant.state)).collect();
+    assert_eq!(states, [(1001, "refused"), (1002, "ok")]);
+    assert!(status.tenants[0].reasons[0].contains("the answer was lost"), "{status:?}");
+    let deaths = rig.peers.deaths;
+    rig.cloud.workload("vm-c", "net-b", Some("cmp1"), &["fa:16:3e:00:bb:11 20.0.0.11"]);
+    rig.run();
+    assert!(rig.has(address("lo-1002", "20.0.0.11")) && rig.peers.deaths == deaths);
+    // What is mended is tried at once.
+    rig.peers.die_of = None;
+    for port in ["gw", "sub"] {
+        rig.cloud.annotate(port, &[("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:rt", "64999:7")]);
+    }
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
 fn two_tenants() -> Cloud {
     let mut cloud = Cloud::seed();
     let spec = crate::testing::rows::GatewaySpec::second();

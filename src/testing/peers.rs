@@ -46,6 +46,10 @@ pub struct Peers {
     pub late_local_routes: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
     pub lose: Option<PlaneId>,
+    /// Answer every batch with Unknown, and do nothing of it, that has an operation whose object reads like this.
+    pub die_of: Option<String>,
+    /// How many batches were answered so.
+    pub deaths: usize,
     reports: BTreeMap<PlaneId, Vec<Change<Object, Key>>>,
     next_port: u32,
 }
@@ -72,6 +76,8 @@ impl Peers {
             late_local_routes: false,
             refuse: HashSet::new(),
             lose: None,
+            die_of: None,
+            deaths: 0,
             reports: BTreeMap::new(),
             next_port: 10,
         };
@@ -433,6 +439,13 @@ impl Peers {
             for operation in &operations[..operations.len() / 2] {
                 self.execute(operation);
             }
+            let outcomes = vec![Outcome::Unknown; operations.len()];
+            reconciler.report(plane, Report::Results { id, outcomes }, now);
+            return;
+        }
+        let deadly = |text: &String| operations.iter().any(|done| done.object.to_string().starts_with(text));
+        if self.die_of.as_ref().is_some_and(deadly) {
+            self.deaths += 1;
             let outcomes = vec![Outcome::Unknown; operations.len()];
             reconciler.report(plane, Report::Results { id, outcomes }, now);
             return;

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Batch, Core, Learned};
+use super::{Batch, Core, Learned, Open};
 use crate::{
     model::Vni,
     planes::{
@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// Batches that are being put together, by plane; a slice that goes alone has one of its own, behind that of all others.
+type Batches = BTreeMap<(PlaneId, Option<Option<Vni>>), Batch>;
+
 impl Core {
     /// The next commands; empty where nothing can be done now.
     pub fn poll(&mut self, now: Instant) -> Vec<(PlaneId, Command<Object>)> {
@@ -29,8 +32,10 @@ impl Core {
         self.pace.forget(now);
         while let Some(entry) = self.retries.first_entry().filter(|entry| entry.key().0 <= now) {
             let key = entry.remove();
-            if self.open.get(&key).is_some_and(|open| matches!(open.hold, Some(Hold::Refused(_)))) {
-                self.judge(&key, true);
+            match self.open.get(&key).map(|open| &open.hold) {
+                Some(Some(Hold::Refused(_))) => self.judge(&key, true),
+                Some(Some(Hold::Lost(_, until))) if *until <= now => self.no_longer_lost(&key),
+                _ => {}
             }
         }
         let mut commands: Vec<_> = Vec::new();
@@ -40,14 +45,14 @@ impl Core {
         if !self.basics_known() {
             return commands;
         }
-        let mut batches: BTreeMap<PlaneId, Batch> = BTreeMap::new();
+        let mut batches = Batches::new();
         for slice in std::mem::take(&mut self.active) {
             self.ready_of(slice, now, &mut batches);
             if self.slices.get(&slice).is_some_and(Slice::is_empty) {
                 self.slices.remove(&slice);
             }
         }
-        for (plane, mut batch) in batches {
+        for ((plane, _), mut batch) in batches {
             batch.sort_by_key(|(_, operation)| within_batch(operation));
             let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
             let id = self.next_flight;
@@ -67,10 +72,29 @@ impl Core {
         self.planes.get(&plane).is_some_and(|state| state.whole)
     }
 
-    fn ready_of(&mut self, slice: Option<Vni>, now: Instant, batches: &mut BTreeMap<PlaneId, Batch>) {
+    /// The planes that this slice has to wait for: nothing is sent behind a batch that its peer may die of, and of such
+    /// batches one at a time.
+    fn kept_from(&self, slice: Option<Vni>, batches: &Batches) -> BTreeSet<PlaneId> {
+        let is_alone = |plane: &PlaneId, slice| self.alone.contains(&(*plane, slice));
+        let in_flight = self.flights.values().filter(|(plane, batch)| {
+            let open = batch.first().and_then(|(key, _)| self.open.get(key));
+            open.is_some_and(|open| is_alone(plane, open.slice))
+        });
+        let begun = batches.keys().filter(|(plane, alone)| alone.is_some() && is_alone(plane, slice));
+        in_flight.map(|(plane, _)| *plane).chain(begun.map(|(plane, _)| *plane)).collect()
+    }
+
+    fn ready_of(&mut self, slice: Option<Vni>, now: Instant, batches: &mut Batches) {
         let removable = self.removable_to(slice);
+        let kept = if self.alone.is_empty() { BTreeSet::new() } else { self.kept_from(slice, batches) };
+        if !kept.is_empty() {
+            self.active.insert(slice);
+        }
         let planes = &self.planes;
-        let writable = |key: &Key| planes.get(&key.plane()).is_some_and(|state| state.whole);
+        let writable = |key: &Key| {
+            let plane = key.plane();
+            planes.get(&plane).is_some_and(|state| state.whole) && !kept.contains(&plane)
+        };
         let Some(held) = self.slices.get_mut(&slice) else {
             return;
         };
@@ -89,7 +113,9 @@ impl Core {
                 open.hold = Some(Hold::Flying);
                 open.told = false;
             }
-            batches.entry(key.plane()).or_default().push((key, operation));
+            let plane = key.plane();
+            let alone = self.alone.contains(&(plane, slice)).then_some(slice);
+            batches.entry((plane, alone)).or_default().push((key, operation));
         }
     }
 
@@ -148,13 +174,23 @@ impl Core {
         let Some((plane, batch)) = self.flights.remove(&id) else {
             return;
         };
+        let is_answered = outcomes.len() == batch.len() && !outcomes.contains(&Outcome::Unknown);
         let lost = std::iter::repeat(Outcome::Unknown);
         let mut moved = BTreeSet::new();
+        // What was lost together is tried again together.
+        let chance = fastrand::f64();
         for ((key, operation), outcome) in batch.into_iter().zip(outcomes.into_iter().chain(lost)) {
             let Some(mut open) = self.open.remove(&key) else {
                 continue;
             };
             self.close(&key, &open);
+            open.hold = None;
+            if outcome != Outcome::Unknown {
+                open.losses = 0;
+            }
+            if is_answered {
+                self.alone.remove(&(plane, open.slice));
+            }
             let count = self.operations.entry((plane, outcome_word(&outcome))).or_default();
             *count += 1;
             match outcome {
@@ -168,7 +204,7 @@ impl Core {
                     tracing::debug!(%plane, verb = ?operation.verb, "done: {}", operation.object);
                     // What the plane itself has told meanwhile is nearer to the truth than what we asked for.
                     match open.told {
-                        true => self.judge(&key, true),
+                        true => self.reopen(&key, Some(Open { drifted: false, ..open }), false),
                         false => self.done(key, operation, learned),
                     }
                 }
@@ -184,12 +220,51 @@ impl Core {
                 Outcome::Unknown => {
                     self.planes.entry(plane).or_default().whole = false;
                     self.unread.insert(plane);
-                    self.judge(&key, true);
+                    self.lost(plane, key, &operation, open, now, chance);
                 }
             }
         }
         if !moved.is_empty() && !self.retries.is_empty() {
             self.try_again(&moved);
+        }
+    }
+
+    /// Nobody knows what became of an operation. It is done again as soon as its plane was read; where that ends so, too,
+    /// the peer may be dying of it: then it waits, ever longer, and its slice goes alone.
+    fn lost(
+        &mut self,
+        plane: PlaneId,
+        key: Key,
+        operation: &Operation<Object>,
+        mut open: Open,
+        now: Instant,
+        chance: f64,
+    ) {
+        open.losses += 1;
+        if open.losses > 1 {
+            let until = now + retry::pause_after_loss(open.losses - 1, chance);
+            let reason = format!(
+                "{}: the answer was lost {} times, as if {plane} died of it, so it is tried ever more slowly",
+                operation.object, open.losses
+            );
+            tracing::warn!(%plane, verb = ?operation.verb, "{reason}");
+            open.hold = Some(Hold::Lost(reason, until));
+            self.alone.insert((plane, open.slice));
+            self.retries.insert((until, self.next_retry), key.clone());
+            self.next_retry += 1;
+        }
+        self.reopen(&key, Some(open), false);
+    }
+
+    /// What waits since its answer was lost may be tried again.
+    pub(super) fn no_longer_lost(&mut self, key: &Key) {
+        let is_lost = |open: &Open| matches!(open.hold, Some(Hold::Lost(..)));
+        if self.open.get(key).is_some_and(is_lost)
+            && let Some(mut open) = self.open.remove(key)
+        {
+            self.close(key, &open);
+            open.hold = None;
+            self.reopen(key, Some(open), false);
         }
     }
 

@@ -40,13 +40,18 @@ impl Core {
             _ => {}
         }
         let before = self.open.remove(key);
-        let tries = before.as_ref().map_or(0, |open| open.tries);
+        if let Some(open) = &before {
+            self.close(key, open);
+        }
+        self.reopen(key, before, drifts);
+    }
+
+    /// Judges a key that was closed for it; `before`: how it was open until then.
+    pub(super) fn reopen(&mut self, key: &Key, before: Option<Open>, drifts: bool) {
+        let (tries, losses) = before.as_ref().map_or((0, 0), |open| (open.tries, open.losses));
         let since = before.as_ref().map(|open| open.revision);
         let drifted = drifts || before.as_ref().is_some_and(|open| open.drifted);
         let stood = drifts && self.wished.contains_key(key) || before.as_ref().is_some_and(|open| open.stood);
-        if let Some(open) = before {
-            self.close(key, &open);
-        }
         let Some(found) = self.assess(key, stood) else {
             if !self.wished.contains_key(key) && !self.actual.contains_key(key) {
                 self.former.remove(key);
@@ -56,7 +61,13 @@ impl Core {
         };
         let revision = since.unwrap_or(self.revision);
         let Assessment { slice, side, rank, hold } = found;
-        self.insert_open(key, Open { slice, side, rank, hold, told: false, drifted, stood, tries, revision });
+        let lost = before.filter(|open| open.side == side && matches!(open.hold, Some(Hold::Lost(..))));
+        let hold = hold.or(lost.and_then(|open| open.hold));
+        let told = false;
+        self.insert_open(
+            key,
+            Open { slice, side, rank, hold, told, drifted, stood, tries, losses, revision },
+        );
     }
 
     pub(super) fn insert_open(&mut self, key: &Key, open: Open) {
