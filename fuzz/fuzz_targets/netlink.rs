@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
         next_hop: NextHop::Unreachable,
     };
     let operation = Operation { verb: Verb::Create, object: KernelObject::Route(route) };
-    let mut batch = Batch::new(vec![operation]);
+    let mut batch = Batch::new(vec![operation], usize::MAX);
     if let Some(sent) = batch.fill(&actual, &mut Indexes::default(), 7) {
         batch.absorb(&sent, bytes, &mut actual);
     }

@@ -184,7 +184,7 @@ impl Plane {
         operations: Vec<Operation<KernelObject>>,
         reports: &Reports,
     ) -> Result<(), Ended> {
-        let mut batch = Batch::new(operations);
+        let mut batch = Batch::new(operations, self.asking.room());
         let ended = self.apply_and_tell(&mut batch, reports).await;
         tell(reports, Report::Results { id, outcomes: batch.outcomes() }).await?;
         ended

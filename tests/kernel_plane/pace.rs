@@ -79,7 +79,7 @@ async fn bare_loop(operations: Vec<Operation<KernelObject>>, names: &[String]) -
         let index = index_of(name).parse().unwrap();
         actual.apply(Event::Link(index, Box::new(LinkFacts::new(dev(name)))));
     }
-    let mut batch = Batch::new(operations);
+    let mut batch = Batch::new(operations, usize::MAX);
     let (mut indexes, mut sends) = (Indexes::default(), Vec::new());
     while let Some(mut requests) = batch.fill(&actual, &mut indexes, 1) {
         sends.push((requests.take_bytes(), requests.last()));

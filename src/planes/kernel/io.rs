@@ -15,9 +15,11 @@ pub use listening::{Deaf, Listening};
 /// links without statistics stay far below.
 const DATAGRAM: usize = 64 * 1024;
 
-/// Sets a receive buffer: beyond the system's limit where we may (CAP_NET_ADMIN), else up to it.
-fn widen(socket: &Socket, bytes: usize) -> std::io::Result<()> {
+/// Sets a receive buffer: beyond the system's limit where we may (CAP_NET_ADMIN), else up to it. Gives what the socket
+/// has then: the kernel doubles what is asked for, for its own bookkeeping (socket(7), SO_RCVBUF).
+fn widen(socket: &Socket, bytes: usize) -> std::io::Result<usize> {
     sockopt::set_socket_recv_buffer_size_force(socket, bytes)
         .or_else(|_| sockopt::set_socket_recv_buffer_size(socket, bytes))
+        .and_then(|()| sockopt::socket_recv_buffer_size(socket))
         .map_err(std::io::Error::from)
 }

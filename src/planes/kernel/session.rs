@@ -26,8 +26,7 @@ use crate::{
     planes::{Operation, Outcome, Verb},
 };
 
-/// How many bytes one send holds: well below the default send buffer (212,992), and so few messages (about 2,700) that
-/// the receive buffer holds an error for each of them.
+/// How many bytes one send holds: well below the default send buffer (212,992).
 pub const SEND_BYTES: usize = 128 * 1024;
 
 /// A batch on its way.
@@ -39,13 +38,19 @@ pub struct Batch {
     next: usize,
     made: HashMap<IfName, Option<(u32, Link)>>,
     clashes: Vec<usize>,
+    /// How many messages one send may hold.
+    most: usize,
 }
 
+/// How many messages one operation takes at most, with some to spare: a send ends with a whole operation.
+const MESSAGES: usize = 16;
+
 impl Batch {
-    /// A batch of which nothing was sent.
-    pub fn new(operations: Vec<Operation<KernelObject>>) -> Self {
+    /// A batch of which nothing was sent. `room`: to how many messages of one send there is room for an answer each.
+    pub fn new(operations: Vec<Operation<KernelObject>>, room: usize) -> Self {
         let outcomes = vec![Outcome::Done; operations.len()];
-        Self { operations, outcomes, next: 0, made: HashMap::new(), clashes: Vec::new() }
+        let most = room.saturating_sub(MESSAGES).max(1);
+        Self { operations, outcomes, next: 0, made: HashMap::new(), clashes: Vec::new(), most }
     }
 
     /// What is to be sent next, from this sequence number on; None: nothing is left. It may be asked for before the
@@ -55,6 +60,7 @@ impl Batch {
         let mut scene = Scene { actual, made: &mut self.made, indexes };
         while let Some(operation) = self.operations.get(self.next)
             && out.size() < SEND_BYTES
+            && out.steps().len() < self.most
         {
             if self.outcomes[self.next] != Outcome::Done {
                 self.next += 1;
@@ -271,6 +277,9 @@ mod tests {
     use super::*;
     use crate::planes::kernel::{decode::LinkFacts, uapi::*, wire::Writer};
 
+    /// Room for the answers to all that a send can hold.
+    const ROOM: usize = 8192;
+
     /// A link named `one` with index 1.
     fn scenery() -> Actual {
         let mut actual = Actual::default();
@@ -293,7 +302,7 @@ mod tests {
 
     fn creates(count: u8) -> Batch {
         let operation = |third| Operation { verb: Verb::Create, object: route(third).into() };
-        Batch::new((0..count).map(operation).collect())
+        Batch::new((0..count).map(operation).collect(), ROOM)
     }
 
     fn fill(batch: &mut Batch, actual: &Actual) -> Requests {
@@ -343,7 +352,7 @@ mod tests {
             Operation { verb: Verb::Remove, object: route(0).into() },
             Operation { verb: Verb::Remove, object: Address::host(name(), [10, 0, 0, 1].into()).into() },
         ];
-        let mut batch = Batch::new(operations);
+        let mut batch = Batch::new(operations, ROOM);
         let sent = fill(&mut batch, &actual);
         let (no_route, no_address) = (Errno::SRCH.raw_os_error(), Errno::ADDRNOTAVAIL.raw_os_error());
         batch.absorb(&sent, &answers(&[(10, no_route, ""), (11, no_address, "")]), &mut actual);
@@ -396,12 +405,15 @@ mod tests {
             let prefix = format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255).parse().unwrap();
             Operation { verb: Verb::Create, object: Route { prefix, ..route(0) }.into() }
         };
-        let mut batch = Batch::new((0..10_000).map(operation).collect());
-        let (mut sequence, mut total) = (1, 0);
-        while let Some(mut sent) = batch.fill(&actual, &mut Indexes::default(), sequence) {
-            (sequence, total) = (sent.next(), total + sent.steps().len());
-            assert!(sent.take_bytes().len() < SEND_BYTES + 1024);
+        for room in [ROOM, 400] {
+            let mut batch = Batch::new((0..10_000).map(operation).collect(), room);
+            let (mut sequence, mut total) = (1, 0);
+            while let Some(mut sent) = batch.fill(&actual, &mut Indexes::default(), sequence) {
+                (sequence, total) = (sent.next(), total + sent.steps().len());
+                assert!(sent.take_bytes().len() < SEND_BYTES + 1024);
+                assert!(sent.steps().len() <= room, "an answer to each has room");
+            }
+            assert_eq!((sequence, total), (10_001, 10_000));
         }
-        assert_eq!((sequence, total), (10_001, 10_000));
     }
 }

@@ -15,8 +15,12 @@ use crate::planes::kernel::{
     wire::{Malformed, messages},
 };
 
-/// Receive buffer, in bytes: an error for each message of a send, about 1 KiB each.
+/// Receive buffer, in bytes: an error for each message of a send.
 const ANSWERS: usize = 4 * 1024 * 1024;
+
+/// What an error takes of the receive buffer at most, in bytes: its own 36, the kernel's words, and what surrounds them
+/// (`netlink_ack` and `SKB_TRUESIZE` make 768 of it without words, on 64 bits).
+const ANSWER: usize = 1024;
 
 /// The kernel answers before `send` returns; this only keeps a lost answer from being waited for without end.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -27,6 +31,7 @@ pub struct Asking {
     requests: mpsc::Sender<Ask>,
     answers: UnboundedReceiver<io::Result<Vec<u8>>>,
     port: u32,
+    room: usize,
 }
 
 struct Ask {
@@ -47,13 +52,19 @@ impl Asking {
         socket.set_ext_ack(true)?;
         socket.set_cap_ack(true)?;
         socket.set_netlink_get_strict_chk(true)?;
-        widen(&socket, ANSWERS)?;
+        let room = widen(&socket, ANSWERS)? / ANSWER;
         sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIME))?;
         let ((requests, asked), (answer, answers)) = (mpsc::channel(), unbounded_channel());
         thread::Builder::new()
             .name("kernel-requests".to_owned())
             .spawn(move || serve(&socket, &asked, &answer))?;
-        Ok(Self { requests, answers, port })
+        Ok(Self { requests, answers, port, room })
+    }
+
+    /// To how many messages of one send the answers fit into the receive buffer. All of them may be refused: without
+    /// CAP_NET_ADMIN they are, and the buffer is small then, too (net.core.rmem_max).
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// The port id of the socket, which notifications of what it caused carry.
