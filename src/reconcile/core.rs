@@ -193,6 +193,10 @@ impl Core {
     /// Takes in what a plane says.
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) -> Learned {
         let mut learned = Learned::default();
+        // The last words of a session whose bridge is gone.
+        if matches!(plane, PlaneId::Flows(_)) && !self.planes.contains_key(&plane) {
+            return learned;
+        }
         match report {
             Report::Down(reason) => {
                 tracing::warn!(%plane, reason, "session is down");
@@ -224,6 +228,7 @@ impl Core {
         let is_gone = |plane: &PlaneId| matches!(plane, PlaneId::Flows(bridge) if !bridges.contains(bridge));
         let gone: Vec<PlaneId> = self.planes.keys().copied().filter(is_gone).collect();
         for plane in gone {
+            self.cancel_flights(plane);
             self.whole(plane, Vec::new(), learned);
             self.planes.remove(&plane);
         }

@@ -19,7 +19,7 @@ use crate::{
         vswitch::object::{PortName, VswitchKey},
     },
     testing::{
-        peers::{Peers, reconciler},
+        peers::{FIRST_PORT, Peers, reconciler},
         rows::{Cloud, Step, step},
     },
 };
@@ -356,6 +356,27 @@ fn drift_is_repaired() {
         assert!(rig.status().converged, "{key:?}: {:?}", rig.status());
         assert_eq!(rig.ours().len(), whole.len(), "{key:?}");
     }
+}
+
+/// `ovs-vsctl del-br` while flows are on their way, and the bridge is made again with the same numbers.
+#[test]
+fn flows_under_way_to_a_bridge_that_goes_are_written_when_it_is_back() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.peers.goes_meanwhile = Some("br-ex");
+    rig.run();
+    assert!(rig.peers.goes_meanwhile.is_none() && rig.status().tenants[0].state == "held");
+    let bridge = PlaneId::Flows(name("br-ex"));
+    rig.reconciler.report(bridge, Report::Whole(Vec::new()), rig.now);
+    assert!(!rig.reconciler.readings().contains_key(&bridge.to_string()), "its session's last words");
+    rig.peers.last_port = FIRST_PORT;
+    rig.peers.bridge("br-ex");
+    for localnet in ["provnet", "provnet-0", "provnet-1"] {
+        rig.peers.patch_port(localnet, "br-ex");
+    }
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    let flows = rig.peers.objects.values().filter(|o| matches!(o, Object::Flows(FlowsObject::Flow(_))));
+    assert_eq!(flows.count(), 9);
 }
 
 #[test]

@@ -229,6 +229,19 @@ impl Core {
         }
     }
 
+    /// What was under way to a plane is not answered any more: the plane is gone, and what stood there with it.
+    pub(super) fn cancel_flights(&mut self, plane: PlaneId) {
+        let cancelled: Vec<u64> =
+            self.flights.iter().filter(|(_, flight)| flight.0 == plane).map(|(id, _)| *id).collect();
+        let batches = cancelled.into_iter().filter_map(|id| self.flights.remove(&id));
+        for (key, _) in batches.flat_map(|(_, batch)| batch).collect::<Vec<_>>() {
+            let Some(mut open) = self.open.remove(&key) else { continue };
+            self.close(&key, &open);
+            open.hold = None;
+            self.reopen(&key, Some(open), false);
+        }
+    }
+
     /// Nobody knows what became of an operation. It is done again as soon as its plane was read; where that ends so, too,
     /// the peer may be dying of it: then it waits, ever longer, and its slice goes alone.
     fn lost(
