@@ -68,6 +68,21 @@ fn applied(ledger: &Ledger, operations: &[Operation<Entry>]) -> Ledger {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_ledger_that_is_repaired_is_read_when_it_is_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (commands, commands_in) = mpsc::channel(4);
+        let (reports, mut reports_out) = mpsc::channel(4);
+        let (state_dir, path) = (dir.path().to_owned(), dir.path().join(super::super::FILE_NAME));
+        std::fs::write(&path, "{").unwrap();
+        tokio::spawn(async move { run(&state_dir, commands_in, reports).await });
+        let Some(Report::Down(why)) = reports_out.recv().await else { panic!("a damaged ledger was read") };
+        assert!(why.contains("ledger.json"), "{why}");
+        std::fs::write(&path, r#"[{"vni":1001,"as":64999,"gateways":[]}]"#).unwrap();
+        commands.send(Command::Read).await.unwrap();
+        assert!(matches!(reports_out.recv().await, Some(Report::Whole(entries)) if entries.len() == 1));
+    }
+
     /// A full or broken disk: each write fails with the file's name, and is tried again when it is asked for again.
     #[tokio::test]
     async fn what_cannot_be_written_is_said_and_can_be_tried_again() {

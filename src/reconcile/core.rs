@@ -283,9 +283,11 @@ impl Core {
         self.judge_vrf_of(&key, changed);
     }
 
-    /// Everything of every plane is to be read again.
+    /// Everything of every plane is to be read again; of the ledger, which nobody else writes, only where it could not be
+    /// read yet.
     pub fn read_all(&mut self) {
-        self.unread.extend(self.planes.keys().filter(|plane| **plane != PlaneId::Ledger));
+        let is_due = |(plane, state): &(&PlaneId, &PlaneState)| **plane != PlaneId::Ledger || !state.whole;
+        self.unread.extend(self.planes.iter().filter(is_due).map(|(plane, _)| *plane));
     }
 
     /// The last revision of the wish that stands as a whole.

@@ -223,6 +223,20 @@ fn nothing_is_removed_before_every_peer_was_read() {
 }
 
 #[test]
+fn a_ledger_that_could_not_be_read_is_read_again_and_one_that_was_is_not() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let reads = |rig: &mut Rig| {
+        rig.reconciler.read_all();
+        let commands = rig.reconciler.poll(rig.now);
+        commands.iter().any(|(plane, _)| *plane == PlaneId::Ledger)
+    };
+    assert!(!reads(&mut rig));
+    rig.reconciler.report(PlaneId::Ledger, Report::Down("damaged".to_owned()), rig.now);
+    assert!(reads(&mut rig));
+}
+
+#[test]
 fn before_the_southbound_was_read_nothing_is_written() {
     let mut rig = Rig::new(Cloud::seed());
     rig.run();
