@@ -279,6 +279,7 @@ impl Reconciler {
         let slice = self.core.slices.entry(Some(vni)).or_default();
         slice.frame = after;
         slice.waiting = frame.waiting.into_iter().collect();
+        slice.bridges = frame.bridges;
         for key in gone {
             self.core.unwish(key, vni);
         }
@@ -329,7 +330,7 @@ impl Reconciler {
 
     /// The bridges that need an OpenFlow session now.
     pub fn flow_bridges(&self) -> BTreeSet<IfName> {
-        self.core.node.flow_bridges()
+        self.core.flow_bridges()
     }
 
     /// What an operator should know of this node, in log and status; None: nothing any more.

@@ -24,9 +24,10 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
-    model::Vni,
+    model::{IfName, Vni},
     planes::{
         Change, Operation, Report,
+        flows::object::{FlowRule, FlowsObject},
         frr::object::FrrKey,
         kernel::object::{KernelObject, Link},
     },
@@ -219,9 +220,22 @@ impl Core {
         learned
     }
 
-    /// Every bridge has a flows plane, not read yet when it is new; where the bridge is gone its flows are gone too.
+    /// The bridges that need an OpenFlow session.
+    pub fn flow_bridges(&self) -> BTreeSet<IfName> {
+        let bridge = |plane: &PlaneId| match plane {
+            PlaneId::Flows(bridge) => Some(*bridge),
+            _ => None,
+        };
+        self.planes.keys().filter_map(bridge).collect()
+    }
+
+    /// Every bridge that matters has a flows plane, not read yet when it is new, and keeps it while flows of ours are there.
+    /// Where the bridge is gone its flows are gone too.
     fn follow_bridges(&mut self, learned: &mut Learned) {
-        let bridges = self.node.flow_bridges();
+        let mut bridges = self.node.flow_bridges();
+        let before = self.flow_bridges();
+        bridges
+            .extend(before.difference(&bridges).copied().filter(|b| self.has_flows(*b)).collect::<Vec<_>>());
         for bridge in &bridges {
             self.planes.entry(PlaneId::Flows(*bridge)).or_default();
         }
@@ -232,6 +246,16 @@ impl Core {
             self.whole(plane, Vec::new(), learned);
             self.planes.remove(&plane);
         }
+    }
+
+    fn has_flows(&self, bridge: IfName) -> bool {
+        let is_ours = |object: &Object| match object {
+            Object::Flows(FlowsObject::Flow(flow)) => {
+                flow.bridge == bridge && !matches!(flow.rule, FlowRule::Foreign { .. })
+            }
+            _ => false,
+        };
+        self.node.may_have_flows(bridge) && self.actual.values().any(is_ours)
     }
 
     fn whole(&mut self, plane: PlaneId, mut objects: Vec<Object>, learned: &mut Learned) {

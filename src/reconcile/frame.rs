@@ -3,7 +3,7 @@
 //! Pure. What depends on a fact that is not known yet is left out, with the reason; such a frame is incomplete, and
 //! nothing of the tenant's is removed on its account.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{node::Node, object::Object};
 use crate::{
@@ -33,6 +33,8 @@ pub struct Frame {
     pub objects: Vec<Object>,
     /// Why the frame is not complete; empty: it is.
     pub waiting: Vec<String>,
+    /// The bridges of its provider networks, as far as they are known.
+    pub bridges: BTreeSet<IfName>,
 }
 
 /// How a gateway is tied to its provider bridge, with what is known of it.
@@ -49,7 +51,9 @@ struct Tie {
 
 /// The frame of a tenant.
 pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
-    let mut frame = Frame::default();
+    let localnets = tenant.localnets();
+    let bridges = localnets.iter().filter_map(|localnet| node.bridge_of(&localnet.network).ok()).collect();
+    let mut frame = Frame { bridges, ..Frame::default() };
     if let Some(trouble) = node.table_trouble(tenant.vni) {
         frame.waiting.push(trouble);
         return frame;
@@ -57,7 +61,6 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
     frame.push(ledger_entry(tenant));
     frame.vrf(tenant, node, config);
     frame.fabric(tenant, node, config);
-    let localnets = tenant.localnets();
     let ties: Vec<Option<Tie>> = localnets
         .iter()
         .enumerate()

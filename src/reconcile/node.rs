@@ -40,6 +40,8 @@ pub struct Node {
     patches: HashMap<(IfName, Box<str>), PortName>,
     /// On each bridge, the ports that are neither its own, nor patch ports, nor ours.
     foreign: HashMap<IfName, BTreeSet<PortName>>,
+    /// The ports of ours of each VNI, with their bridges.
+    own: BTreeMap<Vni, BTreeMap<PortName, IfName>>,
     openflow: HashMap<(IfName, Box<str>), (OfPort, MacAddr)>,
     macs: HashMap<IfName, MacAddr>,
     /// The tables of all VRFs, and the VRFs by table.
@@ -118,11 +120,22 @@ impl Node {
             if let Some(foreign) = self.foreign.get_mut(&before.bridge) {
                 foreign.remove(name);
             }
+            if let Some(vni) = before.owner
+                && let Some(own) = self.own.get_mut(&vni)
+            {
+                own.remove(name);
+                if own.is_empty() {
+                    self.own.remove(&vni);
+                }
+            }
         }
         if let Some(port) = now {
             self.ports.insert(name.clone(), port.clone());
             if let Some(localnet) = &port.localnet {
                 self.patches.insert((port.bridge, localnet.clone()), name.clone());
+            }
+            if let Some(vni) = port.owner {
+                self.own.entry(vni).or_default().insert(name.clone(), port.bridge);
             }
             if is_foreign(port) {
                 self.foreign.entry(port.bridge).or_default().insert(name.clone());
@@ -175,10 +188,25 @@ impl Node {
         &self.settings
     }
 
-    /// The bridges that may hold flows of ours: every one but OVN's integration bridge, whose cookies are OVN's.
+    /// The bridges that may get flows of ours, or have them by what else is there: those of provider networks by the
+    /// mappings or by a localnet's patch port, and those with a port of ours. Never OVN's integration bridge, whose cookies
+    /// are OVN's; and what other bridges there are, they are no business of ours.
     pub fn flow_bridges(&self) -> BTreeSet<IfName> {
+        let mapped = self.mappings.values();
+        let patched = self.patches.keys().map(|(bridge, _)| bridge);
+        let own = self.own.values().flat_map(BTreeMap::values);
+        mapped.chain(patched).chain(own).copied().filter(|bridge| self.may_have_flows(*bridge)).collect()
+    }
+
+    /// A bridge that is there, and is not the integration bridge.
+    pub fn may_have_flows(&self, bridge: IfName) -> bool {
         let integration = self.settings.integration_bridge.as_deref().unwrap_or("br-int");
-        self.bridges.iter().copied().filter(|bridge| bridge.as_str() != integration).collect()
+        bridge.as_str() != integration && self.bridges.contains(&bridge)
+    }
+
+    /// The bridges with a port of a VNI's: there its flows are.
+    pub fn bridges_of(&self, vni: Vni) -> impl Iterator<Item = IfName> {
+        self.own.get(&vni).into_iter().flat_map(BTreeMap::values).copied()
     }
 
     /// The VTEP address: evpn_local_ip, else the first address of evpn_nic, else a /32 or /128 on lo, else ovn-encap-ip.

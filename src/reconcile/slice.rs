@@ -9,6 +9,7 @@ use super::{
     object::Key,
     order::{RANKS, Rank},
 };
+use crate::model::IfName;
 
 /// Whether a key is to be built or to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,8 @@ pub struct Slice {
     pub frame: HashSet<Key>,
     /// Why the frame is not complete.
     pub waiting: BTreeSet<String>,
+    /// The bridges of the tenant's provider networks, as far as they are known.
+    pub bridges: BTreeSet<IfName>,
     /// The troubles of open keys, and how many keys are in each: counted as they come and go, so that nobody has to look
     /// through all keys to tell.
     troubles: BTreeMap<(Trouble, String), u32>,

@@ -11,9 +11,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    model::OfPort,
     planes::{
         Verb,
-        flows::object::{FlowRule, FlowsKey, FlowsObject},
+        flows::object::{Flow, FlowRule, FlowsKey, FlowsObject},
         frr::object::{FrrKey, FrrObject, VrfVni},
         kernel::object::{KernelKey, LinkKind},
         vswitch::object::{PortName, VswitchKey},
@@ -356,22 +357,6 @@ fn a_port_that_gets_another_number_gets_its_flows_anew() {
     assert!(rig.status().converged);
 }
 
-#[test]
-fn drift_is_repaired() {
-    let mut rig = Rig::new(Cloud::seed());
-    rig.run();
-    let whole = rig.ours();
-    let keys: Vec<Key> =
-        rig.peers.objects.keys().filter(|key| !Peers::new().objects.contains_key(key)).cloned().collect();
-    for key in keys.into_iter().filter(|key| !matches!(key, Key::Ledger(_) | Key::Flows(FlowsKey::Port(..))))
-    {
-        rig.peers.take(&key);
-        rig.run();
-        assert!(rig.status().converged, "{key:?}: {:?}", rig.status());
-        assert_eq!(rig.ours().len(), whole.len(), "{key:?}");
-    }
-}
-
 /// `ovs-vsctl del-br` while flows are on their way, and the bridge is made again with the same numbers.
 #[test]
 fn flows_under_way_to_a_bridge_that_goes_are_written_when_it_is_back() {
@@ -394,6 +379,22 @@ fn flows_under_way_to_a_bridge_that_goes_are_written_when_it_is_back() {
 }
 
 #[test]
+fn drift_is_repaired() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let whole = rig.ours();
+    let keys: Vec<Key> =
+        rig.peers.objects.keys().filter(|key| !Peers::new().objects.contains_key(key)).cloned().collect();
+    for key in keys.into_iter().filter(|key| !matches!(key, Key::Ledger(_) | Key::Flows(FlowsKey::Port(..))))
+    {
+        rig.peers.take(&key);
+        rig.run();
+        assert!(rig.status().converged, "{key:?}: {:?}", rig.status());
+        assert_eq!(rig.ours().len(), whole.len(), "{key:?}");
+    }
+}
+
+#[test]
 fn a_vlan_provider_network_is_reached_by_an_internal_port() {
     let mut cloud = Cloud::seed();
     cloud.localnet("provnet", "prov", "physnet1", Some(100));
@@ -405,6 +406,83 @@ fn a_vlan_provider_network_is_reached_by_an_internal_port() {
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());
     assert!(!rig.has(VswitchKey::Port(name("vlan-1001").into())) && rig.has(link("veth-vrf-1001")));
+}
+
+fn mapped_to_two_bridges(cloud: Cloud) -> Rig {
+    let mut rig = Rig::new(cloud);
+    rig.peers.bridge("br-two");
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex,physnet2:br-two".to_owned()));
+    rig
+}
+
+#[test]
+fn a_bridge_that_leads_nowhere_is_no_business_of_ours_and_another_tenants_is_no_hindrance() {
+    let mut rig = mapped_to_two_bridges(Cloud::seed());
+    rig.peers.mute = Some("br-two");
+    rig.peers.bridge("br-odd");
+    rig.run();
+    assert_eq!(rig.reconciler.flow_bridges(), BTreeSet::from([name("br-ex"), name("br-two")]));
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    let left: Vec<_> = rig.ours().into_iter().filter(|object| object.contains("1001")).collect();
+    assert_eq!(left, Vec::<String>::new(), "it has nothing on br-two");
+    rig.peers.set("ovn-bridge-mappings", None);
+    rig.run();
+    assert!(!rig.reconciler.flow_bridges().contains(&name("br-two")));
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
+/// The flows of ours that are there when a bridge leads to no provider network any more still go.
+#[test]
+fn a_bridge_that_is_mapped_no_more_is_left_when_its_flows_are_gone() {
+    let mut rig = mapped_to_two_bridges(Cloud::seed());
+    let guard = Flow { bridge: name("br-two"), rule: FlowRule::Guard { in_port: OfPort(7) } };
+    let guard: Object = FlowsObject::Flow(guard).into();
+    rig.peers.put(guard.clone());
+    rig.peers.refuse.insert(guard.key());
+    rig.run();
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex".to_owned()));
+    rig.run();
+    assert!(rig.has(guard.key()) && rig.reconciler.flow_bridges().contains(&name("br-two")));
+    rig.peers.refuse.clear();
+    rig.now += Duration::from_secs(60);
+    rig.run();
+    assert!(!rig.has(guard.key()));
+    rig.peers.foreign_port("eth1", "br-ex");
+    rig.run();
+    assert_eq!(rig.reconciler.flow_bridges(), BTreeSet::from([name("br-ex")]));
+}
+
+#[test]
+fn a_flow_that_is_nobodys_stays_only_where_a_tenant_that_waits_may_need_it() {
+    let guard = Flow { bridge: name("br-ex"), rule: FlowRule::Guard { in_port: OfPort(77) } };
+    let guard: Object = FlowsObject::Flow(guard).into();
+    let mut rig = Rig::new(two_tenants());
+    rig.cloud.localnet("provnet-0", "prov-b", "physnet2", None);
+    let mac = "fa:16:3e:00:bb:01 172.24.4.147/24";
+    let spec = crate::testing::rows::GatewaySpec::second();
+    rig.cloud.gateway(&crate::testing::rows::GatewaySpec { mac, provider: "prov-b", ..spec });
+    rig.run();
+    let waits = |rig: &Rig, vni| {
+        rig.status().tenants.iter().any(|tenant| tenant.vni == vni && tenant.state == "held")
+    };
+    assert!(waits(&rig, 1002) && !waits(&rig, 1001), "physnet2 is not mapped: {:?}", rig.status());
+    rig.peers.put(guard.clone());
+    rig.run();
+    assert!(!rig.has(guard.key()), "1002 has nothing on br-ex");
+    rig.peers.no_patch_port("provnet");
+    rig.peers.put(guard.clone());
+    rig.run();
+    assert!(waits(&rig, 1001) && rig.has(guard.key()));
+    rig.peers.patch_port("provnet", "br-ex");
+    rig.run();
+    assert!(!waits(&rig, 1001) && !rig.has(guard.key()), "{:?}", rig.status());
+    // A node that comes from the Python agent: its flows serve until a tenant's own can be made.
+    let mut rig = Rig::new(Cloud::seed());
+    rig.peers.no_patch_port("provnet");
+    rig.peers.put(guard.clone());
+    rig.run();
+    assert!(waits(&rig, 1001) && rig.has(guard.key()));
 }
 
 #[derive(Clone, Debug)]

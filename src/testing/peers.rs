@@ -45,6 +45,8 @@ pub struct Peers {
     /// Operations to refuse: those whose object reads like this.
     pub refuse_like: Option<String>,
     connected: HashSet<PlaneId>,
+    /// A bridge that speaks no OpenFlow which the agent speaks.
+    pub mute: Option<&'static str>,
     /// New addresses get their local route after it was asked to be removed, as the kernel's addrconf does.
     pub late_local_routes: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
@@ -79,6 +81,7 @@ impl Peers {
             batches: Vec::new(),
             refuse_like: None,
             connected: HashSet::new(),
+            mute: None,
             late_local_routes: false,
             refuse: HashSet::new(),
             lose: None,
@@ -403,6 +406,9 @@ impl Peers {
         let wanted: HashSet<PlaneId> = reconciler.flow_bridges().into_iter().map(PlaneId::Flows).collect();
         self.connected.retain(|plane| wanted.contains(plane));
         for plane in wanted {
+            if self.mute.is_some_and(|bridge| plane == PlaneId::Flows(name(bridge))) {
+                continue;
+            }
             if self.connected.insert(plane) {
                 self.read(reconciler, plane, now);
             }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Batch, Core, Learned, Open};
 use crate::{
-    model::Vni,
+    model::{IfName, Vni},
     planes::{
         Command, Operation, Outcome, Verb,
         frr::object::{FrrObject, VrfVni},
@@ -84,16 +84,28 @@ impl Core {
         in_flight.map(|(plane, _)| *plane).chain(begun.map(|(plane, _)| *plane)).collect()
     }
 
+    /// Where a tenant that waits has a port, or will have one: a flow that is nobody's yet may turn out to be its.
+    fn adopting_bridges(&self) -> BTreeSet<IfName> {
+        let waiting = self.slices.iter().filter(|(_, slice)| !slice.waiting.is_empty());
+        let bridges = |(vni, slice): (&Option<Vni>, &Slice)| {
+            let stands = vni.iter().flat_map(|vni| self.node.bridges_of(*vni));
+            stands.chain(slice.bridges.iter().copied()).collect::<Vec<_>>()
+        };
+        waiting.flat_map(bridges).collect()
+    }
+
     fn ready_of(&mut self, slice: Option<Vni>, now: Instant, batches: &mut Batches) {
         let removable = self.removable_to(slice);
         let kept = if self.alone.is_empty() { BTreeSet::new() } else { self.kept_from(slice, batches) };
         if !kept.is_empty() {
             self.active.insert(slice);
         }
+        let adopting = if slice.is_none() { self.adopting_bridges() } else { BTreeSet::new() };
         let planes = &self.planes;
         let writable = |key: &Key| {
             let plane = key.plane();
-            planes.get(&plane).is_some_and(|state| state.whole) && !kept.contains(&plane)
+            let may_be_adopted = matches!(plane, PlaneId::Flows(bridge) if adopting.contains(&bridge));
+            planes.get(&plane).is_some_and(|state| state.whole) && !kept.contains(&plane) && !may_be_adopted
         };
         let Some(held) = self.slices.get_mut(&slice) else {
             return;
@@ -145,7 +157,8 @@ impl Core {
     }
 
     /// The first rank of a slice that may not be removed now: nothing goes while something that must go before it may
-    /// still be there unseen, and of a tenant whose frame is not complete only addresses go.
+    /// still be there unseen, and of a tenant whose frame is not complete only addresses go. What is no tenant's waits for
+    /// all withdrawals.
     fn removable_to(&self, slice: Option<Vni>) -> Rank {
         let Some(held) = self.slices.get(&slice) else {
             return 0;
@@ -153,18 +166,15 @@ impl Core {
         if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() {
             return 0;
         }
-        if slice.is_none() {
-            let clear =
-                |slice: &Slice| slice.waiting.is_empty() && slice.open_at(Side::Remove, order::WITHDRAW) == 0;
-            let all_whole = self.planes.values().all(|state| state.whole);
-            return if all_whole && self.slices.values().all(clear) { order::RANKS as Rank } else { 0 };
-        }
+        let Some(vni) = slice else {
+            let withdraws = |slice: &Slice| slice.open_at(Side::Remove, order::WITHDRAW) > 0;
+            return if self.slices.values().any(withdraws) { 0 } else { order::RANKS as Rank };
+        };
         if !held.waiting.is_empty() {
             return order::WITHDRAW + 1;
         }
-        let flows_whole =
-            self.planes.iter().all(|(plane, state)| !matches!(plane, PlaneId::Flows(_)) || state.whole);
-        if !flows_whole {
+        // Flows of its that are known are open themselves; on other bridges it has none.
+        if !self.node.bridges_of(vni).all(|bridge| self.is_whole(PlaneId::Flows(bridge))) {
             return order::REMOVE_FLOWS;
         }
         if !self.is_whole(PlaneId::Frr) { order::REMOVE_FRR } else { order::RANKS as Rank }

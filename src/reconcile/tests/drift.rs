@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::{MacAddr, OfPort},
+    model::MacAddr,
     planes::{
         flows::object::Flow,
         kernel::object::{NextHop, Route},
