@@ -92,7 +92,7 @@ fn cost(ports: u32) -> f64 {
         replica.put_port(uuid(number), vm(number, true));
     }
     let mut intent = Intent::new(Asn::new(64999).expect("an AS"), Limits::NONE);
-    intent.set_chassis(Some("gw1"));
+    intent.set_chassis("gw1");
     let touched = replica.take_touched();
     intent.update(&replica, &touched, &ledger, BTreeSet::new());
     assert_eq!(intent.addresses().count(), ports as usize);

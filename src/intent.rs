@@ -150,6 +150,8 @@ pub struct Intent {
     limits: Limits,
     chassis_name: Option<Box<str>>,
     chassis: Option<Uuid>,
+    /// The name is another one than that of `chassis`, and its row was not seen yet.
+    renamed: bool,
     resolved: HashMap<Box<str>, gateway::Resolved>,
     watchers: BTreeMap<Subject, BTreeSet<Box<str>>>,
     by_vni: BTreeMap<Vni, BTreeSet<Box<str>>>,
@@ -173,6 +175,7 @@ impl Intent {
             limits,
             chassis_name: None,
             chassis: None,
+            renamed: false,
             resolved: HashMap::new(),
             watchers: BTreeMap::new(),
             by_vni: BTreeMap::new(),
@@ -186,9 +189,22 @@ impl Intent {
         }
     }
 
-    /// The chassis name of this node (system-id) is now this; the next `update` follows.
-    pub fn set_chassis(&mut self, name: Option<&str>) {
-        self.chassis_name = name.map(Into::into);
+    /// The chassis name of this node (system-id) is now this; the next `update` that has its row follows.
+    pub fn set_chassis(&mut self, name: &str) {
+        if self.chassis_name.as_deref() != Some(name) {
+            self.chassis_name = Some(name.into());
+            self.renamed = true;
+        }
+    }
+
+    /// The chassis name of this node, as it was set last.
+    pub fn chassis_name(&self) -> Option<&str> {
+        self.chassis_name.as_deref()
+    }
+
+    /// The name was changed, and until its row is there this node counts as who it was.
+    pub fn is_being_renamed(&self) -> bool {
+        self.renamed && self.chassis.is_some()
     }
 
     /// Takes in what was touched in the replica, and for which VNIs the ledger has changed, since the last call.
@@ -204,7 +220,9 @@ impl Intent {
         for subject in &touched.subjects {
             gateways.extend(self.watchers.get(subject).into_iter().flatten().cloned());
         }
-        let chassis = self.chassis_name.as_deref().and_then(|name| replica.chassis_named(name));
+        let named = self.chassis_name.as_deref().and_then(|name| replica.chassis_named(name));
+        self.renamed &= named.is_none();
+        let chassis = if self.renamed { self.chassis } else { named };
         if chassis != self.chassis {
             self.chassis = chassis;
             gateways.extend(replica.gateway_names().map(Into::into));

@@ -50,7 +50,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
-    intent::{Evidence, Intent, Unbound, names},
+    intent::{Evidence, Intent, Unbound, names, shown},
     model::{IfName, Vni},
     planes::{
         Command, Report,
@@ -94,6 +94,8 @@ pub struct Reconciler {
     drain: Drain,
     /// What an operator should know of this node, beyond what is wished and stands.
     warning: Option<String>,
+    /// What is wrong with this node's chassis name.
+    name_trouble: Option<String>,
 }
 
 impl Reconciler {
@@ -116,6 +118,7 @@ impl Reconciler {
             history: History::default(),
             drain: Drain::default(),
             warning: None,
+            name_trouble: None,
         }
     }
 
@@ -191,8 +194,10 @@ impl Reconciler {
 
     /// Takes in what changed in the Southbound's rows, the ledger and this node's name; `poll` does so too.
     pub fn update_intent(&mut self) {
-        let chassis = self.core.node.settings().system_id.clone();
-        self.intent.set_chassis(chassis.as_deref());
+        // A name that is gone is not known any more: it says nothing of what this node holds.
+        if let Some(name) = self.core.node.settings().system_id.as_deref() {
+            self.intent.set_chassis(name);
+        }
         let touched = self.replica.take_touched();
         if touched.anew {
             self.core.brake.resynchronising();
@@ -201,6 +206,7 @@ impl Reconciler {
         let ledger_changed = std::mem::take(&mut self.ledger_changed);
         let delta = self.intent.update(&self.replica, &touched, &self.core.ledger, ledger_changed);
         self.subjects_changed |= delta.subjects;
+        self.look_at_name();
         if !touched.gateways.is_empty() || !touched.subjects.is_empty() || !delta.tenants.is_empty() {
             self.news.problems(&self.intent);
         }
@@ -212,6 +218,26 @@ impl Reconciler {
             self.update_address(vni, ip);
         }
         self.stale.extend(delta.tenants);
+    }
+
+    /// Says where this node's name is not what it was, and what it holds stays nevertheless.
+    fn look_at_name(&mut self) {
+        let held = self.intent.chassis_name().filter(|_| self.knows_node());
+        let trouble = held.and_then(|held| match self.core.node.settings().system_id.as_deref() {
+            None => Some(format!(
+                "external_ids:system-id is gone from Open_vSwitch: until it is set again this node stays chassis {held}"
+            )),
+            Some(_) if self.intent.is_being_renamed() => Some(format!(
+                "the Southbound has no Chassis named {held}, which is this node's system-id now: until it has, what was \
+                 held under the name before stays"
+            )),
+            Some(_) => None,
+        });
+        let trouble = trouble.map(|trouble| shown(&trouble));
+        if let Some(trouble) = trouble.as_ref().filter(|_| self.name_trouble != trouble) {
+            tracing::warn!("{trouble}");
+        }
+        self.name_trouble = trouble;
     }
 
     /// What a resynchronisation withdraws goes through the brake; and so does, while it holds, what rows say by now.

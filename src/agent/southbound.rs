@@ -58,7 +58,8 @@ impl Southbound {
         let settings = reconciler.node().settings();
         let remotes =
             self.config.sb_connection.clone().or_else(|| settings.ovn_remote.as_deref().map(str::to_owned));
-        let chassis = settings.system_id.as_deref().map(str::to_owned);
+        // A name that is gone leaves this node who it was.
+        let chassis = settings.system_id.as_deref().map(str::to_owned).or_else(|| self.chassis.clone());
         let (Some(remotes), true) = (remotes.clone(), chassis.is_some()) else {
             let missing = match remotes {
                 None => {

@@ -19,7 +19,7 @@ fn vni(number: u32) -> Vni {
 /// An intent that has seen all of the cloud from chassis gw1.
 fn computed(cloud: &mut Cloud) -> Intent {
     let mut intent = Intent::new(asn(64999), Limits { per_vni: 3, per_node: 5 });
-    intent.set_chassis(Some("gw1"));
+    intent.set_chassis("gw1");
     let touched = cloud.replica.take_touched();
     intent.update(&cloud.replica, &touched, &cloud.ledger, BTreeSet::new());
     intent
@@ -280,7 +280,7 @@ fn rows_may_arrive_in_any_order() {
     for rotation in 0..rows.len() {
         let mut cloud = Cloud::empty();
         let mut intent = Intent::new(asn(64999), Limits { per_vni: 3, per_node: 5 });
-        intent.set_chassis(Some("gw1"));
+        intent.set_chassis("gw1");
         for at in 0..rows.len() {
             let (uuid, row) = rows[(at + rotation) % rows.len()].clone();
             cloud.replica.put_port(uuid, row);
@@ -313,7 +313,7 @@ proptest! {
                                   grouping in 1usize..6) {
         let mut cloud = Cloud::empty();
         let mut intent = Intent::new(asn(64999), Limits { per_vni: 3, per_node: 5 });
-        intent.set_chassis(Some("gw1"));
+        intent.set_chassis("gw1");
         for group in steps.chunks(grouping) {
             for step in group {
                 cloud.apply(step);

@@ -180,13 +180,19 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         ready: reconciler.history.is_synced(),
         drain: reconciler.drain(),
         brake: core.brake.status(),
-        warning: reconciler.warning.clone(),
+        warning: warning(reconciler),
         tenants,
         problems,
         problems_total,
         operations,
         latency: reconciler.history.latency().clone(),
     }
+}
+
+fn warning(reconciler: &Reconciler) -> Option<String> {
+    let warnings: Vec<&str> =
+        [&reconciler.name_trouble, &reconciler.warning].into_iter().flatten().map(String::as_str).collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {

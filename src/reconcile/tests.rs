@@ -408,6 +408,37 @@ fn a_vlan_provider_network_is_reached_by_an_internal_port() {
     assert!(!rig.has(VswitchKey::Port(name("vlan-1001").into())) && rig.has(link("veth-vrf-1001")));
 }
 
+#[test]
+fn a_node_that_has_lost_its_name_stays_who_it_was() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let chassis = rig.cloud.chassis();
+    let run = |rig: &mut Rig, name: Option<&str>, chassis: &std::collections::HashMap<_, Box<str>>| {
+        rig.peers.set("system-id", name.map(str::to_owned));
+        rig.peers.run(&mut rig.reconciler, &mut rig.now);
+        rig.reconciler.replica_mut().replace(rig.cloud.rows().into_iter().collect(), chassis.clone());
+        let written = rig.peers.run(&mut rig.reconciler, &mut rig.now);
+        assert_eq!((written, rig.peers.objects.values().filter(|o| is_prefix(o)).count()), (0, 4));
+        rig.status().warning.unwrap_or_default()
+    };
+    let is_warned = run(&mut rig, None, &chassis);
+    assert!(is_warned.contains("system-id is gone"), "{is_warned}");
+    assert_eq!(run(&mut rig, Some("gw1"), &chassis), "");
+    // The Southbound is asked for the row of the new name alone.
+    let is_warned = run(&mut rig, Some("gw9"), &Default::default());
+    assert!(is_warned.contains("no Chassis named gw9"), "{is_warned}");
+    let renamed =
+        chassis.into_iter().map(|(uuid, name)| (uuid, if &*name == "gw1" { "gw9".into() } else { name }));
+    assert_eq!(run(&mut rig, Some("gw9"), &renamed.collect()), "");
+    rig.peers.set("system-id", Some("gw2".to_owned()));
+    rig.run();
+    assert_eq!(rig.ours(), BTreeSet::new(), "another chassis, whose row is there");
+}
+
+fn is_prefix(object: &Object) -> bool {
+    matches!(object, Object::Kernel(KernelObject::Address(address)) if address.dev.as_str() == "lo-1001")
+}
+
 fn mapped_to_two_bridges(cloud: Cloud) -> Rig {
     let mut rig = Rig::new(cloud);
     rig.peers.bridge("br-two");
