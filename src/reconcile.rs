@@ -184,7 +184,8 @@ impl Reconciler {
             let slice = self.core.slices.get(&Some(vni));
             self.news.tenant(vni, slice, self.intent.tenant(vni), now);
         }
-        self.history.progress(self.core.revision, self.core.watermark(), now);
+        let closed = self.core.take_closed();
+        self.history.progress(self.core.revision, closed, |revision| self.core.is_open_since(revision), now);
         if !self.history.is_synced() && self.is_applied() {
             tracing::info!("ready: all that was wished at the start is applied");
             self.history.synced();

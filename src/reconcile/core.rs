@@ -78,6 +78,8 @@ pub struct Core {
     former: HashMap<Key, Vni>,
     open: HashMap<Key, Open>,
     open_since: BTreeMap<u64, u32>,
+    /// Revisions of which the last key closed since it was last asked; one may be open again.
+    closed: BTreeSet<u64>,
     pub(super) slices: BTreeMap<Option<Vni>, Slice>,
     active: BTreeSet<Option<Vni>>,
     /// Slices in which something was opened or closed since it was last asked.
@@ -132,6 +134,7 @@ impl Core {
             former: HashMap::new(),
             open: HashMap::new(),
             open_since: BTreeMap::new(),
+            closed: BTreeSet::new(),
             slices: BTreeMap::new(),
             active: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -317,6 +320,16 @@ impl Core {
     /// The last revision of the wish that stands as a whole.
     pub fn watermark(&self) -> u64 {
         self.open_since.first_key_value().map_or(self.revision, |(revision, _)| revision.saturating_sub(1))
+    }
+
+    /// Whether something of a revision of the wish does not stand yet.
+    pub fn is_open_since(&self, revision: u64) -> bool {
+        self.open_since.contains_key(&revision)
+    }
+
+    /// The revisions of which the last key closed, for a while at least, since this was last called.
+    pub fn take_closed(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.closed)
     }
 
     /// An object as it stands.

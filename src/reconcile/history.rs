@@ -2,7 +2,7 @@
 //! become real. Time is passed in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use crate::telemetry::histogram::Histogram;
 #[derive(Debug, Default)]
 pub struct History {
     sessions: BTreeMap<String, Session>,
-    /// When each revision of the wish came that does not stand yet.
+    /// When each revision of the wish came of which something does not stand yet.
     revisions: BTreeMap<u64, Instant>,
     last_revision: u64,
     latency: Histogram,
@@ -50,14 +50,25 @@ impl History {
         })
     }
 
-    /// The wish is at `revision`, and stands up to `watermark`.
-    pub fn progress(&mut self, revision: u64, watermark: u64, now: Instant) {
-        if revision > self.last_revision {
-            self.last_revision = revision;
-            self.revisions.insert(revision, now);
+    /// The wish is at `revision`; something may have closed of `closed`. Each revision counts by itself, so that one that is
+    /// held hides nothing of those after it.
+    pub fn progress(
+        &mut self,
+        revision: u64,
+        closed: BTreeSet<u64>,
+        is_open: impl Fn(u64) -> bool,
+        now: Instant,
+    ) {
+        for new in self.last_revision + 1..=revision {
+            if is_open(new) || new == revision {
+                self.revisions.insert(new, now);
+            }
         }
-        while let Some(entry) = self.revisions.first_entry().filter(|entry| *entry.key() <= watermark) {
-            self.latency.observe(now.saturating_duration_since(entry.remove()));
+        self.last_revision = revision.max(self.last_revision);
+        for done in closed.into_iter().chain([revision]).filter(|closed| !is_open(*closed)) {
+            if let Some(came) = self.revisions.remove(&done) {
+                self.latency.observe(now.saturating_duration_since(came));
+            }
         }
     }
 
@@ -109,12 +120,30 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut history = History::default();
-        history.progress(1, 0, at(0));
-        history.progress(2, 0, at(4));
+        let progress = |history: &mut History, revision, open: &[u64], seconds| {
+            history.progress(revision, BTreeSet::from([1, 2]), |asked| open.contains(&asked), at(seconds));
+        };
+        progress(&mut history, 1, &[1], 0);
+        progress(&mut history, 2, &[1, 2], 4);
         assert_eq!(history.lag(at(6)), Duration::from_secs(6));
-        history.progress(2, 1, at(6));
+        progress(&mut history, 2, &[2], 6);
         assert_eq!(history.lag(at(7)), Duration::from_secs(3));
-        history.progress(2, 2, at(7));
+        progress(&mut history, 2, &[], 7);
         assert_eq!((history.lag(at(9)), history.latency().total()), (Duration::ZERO, (2, 9.0)));
+    }
+
+    #[test]
+    fn a_change_that_is_held_hides_nothing_of_those_after_it() {
+        let mut now = Instant::now();
+        let mut history = History::default();
+        history.progress(1, BTreeSet::new(), |_| true, now);
+        for revision in 2..1000 {
+            history.progress(revision, BTreeSet::new(), |_| true, now);
+            now += Duration::from_millis(5);
+            history.progress(revision, BTreeSet::from([revision]), |asked| asked == 1, now);
+        }
+        assert_eq!(history.revisions.len(), 1, "nothing is kept of what stands");
+        let (count, seconds) = history.latency().total();
+        assert!(count == 998 && seconds < 5.0, "{count} took {seconds} s");
     }
 }

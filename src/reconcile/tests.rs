@@ -257,6 +257,10 @@ fn a_refused_operation_is_tried_again_and_harms_no_other_tenant() {
     let states: Vec<_> = status.tenants.iter().map(|tenant| (tenant.vni, tenant.state)).collect();
     assert_eq!(states, [(1001, "refused"), (1002, "ok")]);
     assert!(!status.converged);
+    let (changes, _) = status.latency.total();
+    rig.cloud.workload("vm-c", "net-b", Some("cmp1"), &["fa:16:3e:00:bb:11 20.0.0.11"]);
+    rig.run();
+    assert_eq!(rig.status().latency.total().0, changes + 1, "what is held hides nothing of the others");
     rig.peers.refuse.clear();
     rig.now += Duration::from_secs(60);
     rig.run();

@@ -89,6 +89,7 @@ impl Core {
             *count -= 1;
             if *count == 0 {
                 self.open_since.remove(&open.revision);
+                self.closed.insert(open.revision);
             }
         }
         self.activate(open.slice);
