@@ -47,7 +47,8 @@ pub struct Node {
     /// The tables of all VRFs, and the VRFs by table.
     tables: HashMap<IfName, u32>,
     vrfs: HashMap<u32, BTreeSet<IfName>>,
-    addresses: BTreeMap<IfName, Vec<IpAddr>>,
+    /// Addresses with their prefix lengths, in order, so that which one is taken does not depend on which came first.
+    addresses: BTreeMap<IfName, BTreeSet<(IpAddr, u8)>>,
     bgp: Option<BgpBase>,
 }
 
@@ -91,8 +92,8 @@ impl Node {
                 self.bgp = base;
                 if changed { Scope::All } else { Scope::None }
             }
-            (Key::Kernel(KernelKey::Address(dev, ip, _)), object) => {
-                self.learn_address(*dev, *ip, object.is_some())
+            (Key::Kernel(KernelKey::Address(dev, ip, length)), object) => {
+                self.learn_address(*dev, (*ip, *length), object.is_some())
             }
             _ => Scope::None,
         }
@@ -170,17 +171,16 @@ impl Node {
     }
 
     /// Only addresses that could be a VTEP's are kept: those of tenants' dummies are many.
-    fn learn_address(&mut self, dev: IfName, ip: IpAddr, present: bool) -> Scope {
+    fn learn_address(&mut self, dev: IfName, address: (IpAddr, u8), present: bool) -> Scope {
         if names::vni_of(&dev).is_some() {
             return Scope::None;
         }
         let held = self.addresses.entry(dev).or_default();
-        match held.iter().position(|other| *other == ip) {
-            None if present => held.push(ip),
-            Some(at) if !present => drop(held.remove(at)),
-            _ => return Scope::None,
+        let changed = if present { held.insert(address) } else { held.remove(&address) };
+        if held.is_empty() {
+            self.addresses.remove(&dev);
         }
-        Scope::All
+        if changed { Scope::All } else { Scope::None }
     }
 
     /// OVN's settings in the local database.
@@ -209,23 +209,24 @@ impl Node {
         self.own.get(&vni).into_iter().flat_map(BTreeMap::values).copied()
     }
 
-    /// The VTEP address: evpn_local_ip, else the first address of evpn_nic, else a /32 or /128 on lo, else ovn-encap-ip.
+    /// The VTEP address: evpn_local_ip, else the lowest address of evpn_nic, else a /32 or /128 on lo, else ovn-encap-ip.
     pub fn vtep(&self, config: &Config) -> Result<IpAddr, String> {
         if let Some(address) = config.evpn_local_ip {
             return Ok(address);
         }
-        let first = |dev: &str| {
+        let first = |dev: &str, of: fn(&(IpAddr, u8)) -> bool| {
             let (_, addresses) = self.addresses.iter().find(|(name, _)| name.as_str() == dev)?;
-            addresses.iter().copied().find(|address| is_vtep(*address))
+            addresses.iter().filter(|address| of(address)).map(|(ip, _)| *ip).find(|ip| is_vtep(*ip))
         };
         if let Some(nic) = config.evpn_nic {
-            return first(nic.as_str()).ok_or_else(|| format!("evpn_nic {nic} has no usable address"));
+            return first(nic.as_str(), |_| true)
+                .ok_or_else(|| format!("evpn_nic {nic} has no usable address"));
         }
         let encap = || {
             // A list of several addresses is OVN's way of several tunnels; the first is the one to be reached by all.
             self.settings.encap_ip.as_deref()?.split(',').next()?.trim().parse().ok()
         };
-        first("lo").or_else(encap).ok_or_else(|| {
+        first("lo", is_host).or_else(encap).ok_or_else(|| {
             "no VTEP address: set evpn_local_ip or evpn_nic, or put a host address on lo".to_owned()
         })
     }
@@ -311,6 +312,11 @@ fn is_foreign(port: &OvsPort) -> bool {
     port.name.as_str() != port.bridge.as_str() && !port.patch && port.owner.is_none()
 }
 
+/// An address that is all of its prefix.
+fn is_host((ip, length): &(IpAddr, u8)) -> bool {
+    *length == if ip.is_ipv4() { 32 } else { 128 }
+}
+
 /// A link-local, loopback or multicast address is no VTEP's.
 fn is_vtep(address: IpAddr) -> bool {
     match address {
@@ -362,11 +368,15 @@ mod tests {
         let settings = OvsSettings { encap_ip: Some("100.65.0.3".into()), ..Default::default() };
         see(&mut node, VswitchObject::Settings(settings));
         assert_eq!(node.vtep(&config).unwrap().to_string(), "100.65.0.3");
+        let wide = Address { length: 8, ..Address::host("lo".parse().unwrap(), [100, 9, 9, 9].into()) };
+        see(&mut node, KernelObject::Address(wide));
+        assert_eq!(node.vtep(&config).unwrap().to_string(), "100.65.0.3", "no host address");
         see(&mut node, address("lo", "127.0.0.1"));
         see(&mut node, address("lo", "100.65.0.1"));
         assert_eq!(node.vtep(&config).unwrap().to_string(), "100.65.0.1");
         config.evpn_nic = Some("eth1".parse().unwrap());
         assert!(node.vtep(&config).unwrap_err().contains("eth1"));
+        see(&mut node, address("eth1", "192.0.2.9"));
         see(&mut node, address("eth1", "192.0.2.7"));
         assert_eq!(node.vtep(&config).unwrap().to_string(), "192.0.2.7");
         config.evpn_local_ip = Some("192.0.2.8".parse().unwrap());
@@ -379,6 +389,18 @@ mod tests {
         assert_eq!(see(&mut node, address("lo-1001", "20.0.0.10")), Scope::None);
         assert_eq!(see(&mut node, address("lo", "100.65.0.1")), Scope::All);
         assert_eq!(see(&mut node, address("lo", "100.65.0.1")), Scope::None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_addresses_that_have_gone() {
+        let mut node = Node::default();
+        for number in 0..10 {
+            let address: Object = address(&format!("tap{number}"), "192.0.2.7").into();
+            node.learn(&address.key(), None);
+            see(&mut node, address.clone());
+            node.learn(&address.key(), None);
+        }
+        assert!(node.addresses.is_empty());
     }
 
     #[test]
