@@ -51,6 +51,8 @@ struct Open {
     hold: Option<Hold>,
     /// While an operation is under way: the plane has told since how the object stands.
     told: bool,
+    /// Likewise: something else is wished since.
+    rewished: bool,
     /// It is open since somebody else changed the object, not since something else is wished.
     drifted: bool,
     /// It stood as wished before.
@@ -165,6 +167,9 @@ impl Core {
         };
         self.count(before.as_ref(), wished.as_ref());
         self.no_longer_lost(&key);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.rewished = true;
+        }
         self.judge(&key, true);
         self.judge_vrf_of(&key, true);
     }

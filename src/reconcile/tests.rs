@@ -267,6 +267,25 @@ fn a_refused_operation_is_tried_again_and_harms_no_other_tenant() {
     assert!(rig.status().converged);
 }
 
+/// A VM that comes and goes again before the kernel has refused its address.
+#[test]
+fn what_was_refused_but_is_wished_no_more_is_no_trouble() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let commands = |rig: &mut Rig| {
+        rig.reconciler.replica_mut().replace(rig.cloud.rows().into_iter().collect(), rig.cloud.chassis());
+        rig.reconciler.poll(rig.now)
+    };
+    rig.cloud.workload("vm2", "net", Some("cmp1"), &["fa:16:3e:00:00:20 20.0.0.20"]);
+    let sent = commands(&mut rig);
+    let [(PlaneId::Kernel, Command::Apply { id, .. })] = &sent[..] else { panic!("{sent:?}") };
+    rig.cloud.remove("vm2");
+    assert!(commands(&mut rig).is_empty(), "its operation is under way");
+    let outcomes = vec![crate::planes::Outcome::Failed("refused by the test".to_owned())];
+    rig.reconciler.report(PlaneId::Kernel, Report::Results { id: *id, outcomes }, rig.now);
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
 /// bgpd dies of a line of one tenant's, and does so each time that it is asked.
 #[test]
 fn what_a_peer_dies_of_is_tried_ever_more_slowly_and_harms_no_other_tenant() {

@@ -53,6 +53,8 @@ pub struct Peers {
     pub lose: Option<PlaneId>,
     /// Answer every batch with Unknown, and do nothing of it, that has an operation whose object reads like this.
     pub die_of: Option<String>,
+    /// Somebody takes this away as soon as it is there, before the batch that made it is answered.
+    pub undo: Option<Key>,
     /// How many batches were answered so.
     pub deaths: usize,
     /// This bridge goes before the next batch for it is answered, which it never is.
@@ -86,6 +88,7 @@ impl Peers {
             refuse: HashSet::new(),
             lose: None,
             die_of: None,
+            undo: None,
             deaths: 0,
             goes_meanwhile: None,
             reports: BTreeMap::new(),
@@ -468,6 +471,9 @@ impl Peers {
             return;
         }
         let outcomes = operations.iter().map(|operation| self.execute(operation)).collect();
+        if let Some(key) = self.undo.clone() {
+            self.take(&key);
+        }
         if matches!(plane, PlaneId::Ledger | PlaneId::Flows(_)) {
             // These two acknowledge what was asked, and do not tell it again.
             self.reports.remove(&plane);

@@ -123,7 +123,7 @@ impl Core {
             };
             if let Some(open) = self.open.get_mut(&key) {
                 open.hold = Some(Hold::Flying);
-                open.told = false;
+                (open.told, open.rewished) = (false, false);
             }
             let plane = key.plane();
             let alone = self.alone.contains(&(plane, slice)).then_some(slice);
@@ -212,11 +212,14 @@ impl Core {
                         moved.insert(open.slice);
                     }
                     tracing::debug!(%plane, verb = ?operation.verb, "done: {}", operation.object);
-                    // What the plane itself has told meanwhile is nearer to the truth than what we asked for.
                     match open.told {
-                        true => self.reopen(&key, Some(Open { drifted: false, ..open }), false),
+                        true => self.told_meanwhile(&key, open, &operation),
                         false => self.done(key, operation, learned),
                     }
+                }
+                // What is wished by now was not refused.
+                Outcome::Failed(_) if open.rewished => {
+                    self.reopen(&key, Some(Open { tries: 0, ..open }), false);
                 }
                 Outcome::Failed(reason) => {
                     tracing::warn!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
@@ -236,6 +239,19 @@ impl Core {
         }
         if !moved.is_empty() && !self.retries.is_empty() {
             self.try_again(&moved);
+        }
+    }
+
+    /// What the plane itself has told while an operation was under way is nearer to the truth than what was asked for. Where
+    /// the same would have to be done again, somebody else has undone it as fast as it was done, and is not raced.
+    fn told_meanwhile(&mut self, key: &Key, open: Open, done: &Operation<Object>) {
+        self.reopen(key, Some(Open { drifted: false, ..open }), false);
+        let same = |due: Operation<Object>| {
+            due.verb == done.verb && (due.verb == Verb::Remove || due.object == done.object)
+        };
+        let undone = self.operation(key).is_some_and(same);
+        if let Some(open) = self.open.get_mut(key).filter(|open| open.hold.is_none()) {
+            open.drifted = undone;
         }
     }
 

@@ -63,10 +63,10 @@ impl Core {
         let Assessment { slice, side, rank, hold } = found;
         let lost = before.filter(|open| open.side == side && matches!(open.hold, Some(Hold::Lost(..))));
         let hold = hold.or(lost.and_then(|open| open.hold));
-        let told = false;
+        let (told, rewished) = (false, false);
         self.insert_open(
             key,
-            Open { slice, side, rank, hold, told, drifted, stood, tries, losses, revision },
+            Open { slice, side, rank, hold, told, rewished, drifted, stood, tries, losses, revision },
         );
     }
 

@@ -162,6 +162,27 @@ fn who_removes_it_again_and_again_is_not_raced() {
     assert!(rig.status().converged);
 }
 
+/// The same by somebody so fast that it is gone before its batch is answered.
+#[test]
+fn who_removes_it_before_it_is_acknowledged_is_not_raced_either() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    rig.peers.journal.clear();
+    let key: Key = address("lo-1001", "20.0.0.10").into();
+    rig.peers.undo = Some(key.clone());
+    rig.peers.take(&key);
+    for _ in 0..60 {
+        rig.run();
+        rig.now += Duration::from_secs(1);
+    }
+    let repairs = rig.peers.journal.len();
+    assert!((30..50).contains(&repairs), "{repairs} repairs in a minute");
+    rig.peers.undo = None;
+    rig.now += Duration::from_secs(60);
+    rig.run();
+    assert!(rig.status().converged);
+}
+
 /// A route whose gateway has no route yet is refused; the time for its next try is not waited for when that has come.
 #[test]
 fn what_was_refused_is_tried_again_as_soon_as_something_else_of_its_tenant_stands() {
