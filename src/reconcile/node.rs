@@ -146,28 +146,41 @@ impl Node {
     }
 
     fn learn_link(&mut self, name: IfName, link: &Link) -> Scope {
-        if let LinkKind::Vrf { table } = link.kind
-            && self.tables.insert(name, table) != Some(table)
-        {
-            self.vrfs.entry(table).or_default().insert(name);
-            if names::vni_of(&name).is_none() {
-                return Vni::new(table).map_or(Scope::None, Scope::One);
-            }
-        }
-        let before = match link.mac {
-            Some(mac) => self.macs.insert(name, mac),
-            None => return Scope::None,
+        let table = match link.kind {
+            LinkKind::Vrf { table } => Some(table),
+            _ => None,
         };
-        names::vni_of(&name).filter(|_| before != link.mac).map_or(Scope::None, Scope::One)
+        let tables = self.learn_table(name, table);
+        let before = link.mac.and_then(|mac| self.macs.insert(name, mac));
+        let has_changed = link.mac.is_some() && before != link.mac;
+        scope_of(tables.chain(names::vni_of(&name).filter(|_| has_changed)))
     }
 
     fn forget_link(&mut self, name: IfName) -> Scope {
         self.macs.remove(&name);
-        let table = self.tables.remove(&name);
-        if let Some(holders) = table.and_then(|table| self.vrfs.get_mut(&table)) {
+        let tables = self.learn_table(name, None);
+        scope_of(tables.chain(names::vni_of(&name)))
+    }
+
+    /// A link is a VRF of this table now, or none: gives the VNIs whose tables have got or lost a holder.
+    fn learn_table(&mut self, name: IfName, table: Option<u32>) -> impl Iterator<Item = Vni> + use<> {
+        let before = match table {
+            Some(table) => self.tables.insert(name, table),
+            None => self.tables.remove(&name),
+        };
+        let (lost, got) = if before == table { (None, None) } else { (before, table) };
+        if let Some(table) = lost
+            && let Some(holders) = self.vrfs.get_mut(&table)
+        {
             holders.remove(&name);
+            if holders.is_empty() {
+                self.vrfs.remove(&table);
+            }
         }
-        names::vni_of(&name).or_else(|| Vni::new(table?)).map_or(Scope::None, Scope::One)
+        if let Some(table) = got {
+            self.vrfs.entry(table).or_default().insert(name);
+        }
+        lost.into_iter().chain(got).filter_map(Vni::new)
     }
 
     /// Only addresses that could be a VTEP's are kept: those of tenants' dummies are many.
@@ -308,6 +321,16 @@ impl Node {
     }
 }
 
+/// All that these VNIs' frames depend on has changed.
+fn scope_of(vnis: impl Iterator<Item = Vni>) -> Scope {
+    let vnis: BTreeSet<Vni> = vnis.collect();
+    match vnis.first() {
+        None => Scope::None,
+        Some(vni) if vnis.len() == 1 => Scope::One(*vni),
+        Some(_) => Scope::All,
+    }
+}
+
 fn is_foreign(port: &OvsPort) -> bool {
     port.name.as_str() != port.bridge.as_str() && !port.patch && port.owner.is_none()
 }
@@ -401,6 +424,31 @@ mod tests {
             node.learn(&address.key(), None);
         }
         assert!(node.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_vrf_that_gets_another_table_frees_the_one_it_had() {
+        let (mut node, vni) = (Node::default(), |number| Vni::new(number).unwrap());
+        let vrf = |name: &str, table| Link {
+            name: name.parse().unwrap(),
+            kind: LinkKind::Vrf { table },
+            master: None,
+            up: true,
+            mtu: None,
+            owner: None,
+            settings: Default::default(),
+            mac: None,
+        };
+        let learn = |node: &mut Node, name, table| see(node, KernelObject::Link(vrf(name, table)));
+        assert_eq!(learn(&mut node, "red", 1001), Scope::One(vni(1001)));
+        assert!(node.table_trouble(vni(1001)).is_some());
+        assert_eq!(learn(&mut node, "red", 1002), Scope::All, "both VNIs are concerned");
+        assert!(node.table_trouble(vni(1001)).is_none() && node.table_trouble(vni(1002)).is_some());
+        // Somebody's VRF with a name of ours, and the table of another VNI.
+        assert_eq!(learn(&mut node, "vrf-1001", 1003), Scope::One(vni(1003)));
+        let gone = Key::Kernel(KernelKey::Link("vrf-1001".parse().unwrap()));
+        assert_eq!(node.learn(&gone, None), Scope::All);
+        assert!(node.table_trouble(vni(1003)).is_none());
     }
 
     #[test]
