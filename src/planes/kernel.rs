@@ -24,7 +24,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::{
     sync::mpsc::{Receiver, Sender},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use self::{
@@ -55,6 +55,9 @@ impl Default for Options {
 
 /// How often what changes while it is read, or is heard too fast, is read again before the plane gives up for a while.
 const TRIES: usize = 10;
+
+/// How long to wait after the first dump that was interrupted, doubled with each further one: five seconds in all.
+const INTERRUPTED: Duration = Duration::from_millis(5);
 
 /// How long to wait after the first failure, doubled up to the longest with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -321,10 +324,12 @@ impl Plane {
         Ok(())
     }
 
+    /// Reads, and reads again what has changed meanwhile: who changes much at once, as a routing daemon that starts, is
+    /// given the time to end.
     async fn ask(&mut self, question: Question) -> Result<Vec<Event>, String> {
-        for _ in 0..TRIES {
+        for tries in 0..TRIES {
             match self.ask_once(question).await? {
-                Err(Unread::Interrupted) => {}
+                Err(Unread::Interrupted) => sleep(INTERRUPTED * (1 << tries)).await,
                 answer => return answer.map_err(|why| format!("reading {question:?}: {why}")),
             }
         }
