@@ -23,6 +23,12 @@ pub struct Southbound {
     sent: u64,
     applied: u64,
     loaded: bool,
+    /// The replica is not what the server believes: nothing more is taken in until everything comes anew.
+    diverged: bool,
+    /// Everything is to be asked for anew, and the session was not told yet.
+    resync_due: bool,
+    /// The remotes are none: what the session tells is that of those before.
+    unusable: bool,
     /// What is wanted has changed, and the session was not told yet.
     unasked: bool,
     waits_for: Option<&'static str>,
@@ -40,6 +46,9 @@ impl Southbound {
             sent: 0,
             applied: 0,
             loaded: false,
+            diverged: false,
+            resync_due: false,
+            unusable: false,
             unasked: false,
             waits_for: None,
         }
@@ -76,10 +85,13 @@ impl Southbound {
         }
         self.unasked |= reconciler.subjects_changed() || self.chassis != chassis;
         self.chassis = chassis;
+        if self.resync_due {
+            self.resync_due = !self.tell(ClientCommand::Resync);
+        }
         if self.unasked {
             self.unasked = !self.ask(reconciler);
         }
-        if self.loaded && !self.unasked && self.applied == self.sent {
+        if self.loaded && !self.unusable && !self.unasked && self.applied == self.sent {
             reconciler.southbound_whole();
         }
     }
@@ -97,16 +109,21 @@ impl Southbound {
             Ok(remotes) => remotes,
             Err(error) => {
                 tracing::error!(%error, remotes = text, "the Southbound's remotes are unusable");
-                reconciler.southbound_down(error.to_string());
-                self.remotes = Some(text);
+                let of = if self.config.sb_connection.is_some() { "ovn_sb_connection" } else { "ovn-remote" };
+                reconciler.southbound_down(format!("{of} is unusable: {error}"));
+                (self.remotes, self.unusable) = (Some(text), true);
                 return;
             }
         };
+        self.unusable = false;
         tracing::info!(remotes = text, "Southbound");
         self.remotes = Some(text);
-        if let Some(commands) = &self.commands {
-            self.loaded = false;
-            let _ = commands.try_send(ClientCommand::SetRemotes(remotes));
+        // Where the session's own remote is none of them any more it says itself that it is down.
+        if self.commands.is_some() {
+            if !self.tell(ClientCommand::SetRemotes(remotes)) {
+                // It is told when it is looked at next.
+                self.remotes = None;
+            }
             return;
         }
         let tls = TlsOptions {
@@ -135,11 +152,16 @@ impl Southbound {
         let conditions = feed::conditions(self.chassis.as_deref(), reconciler.subjects());
         let serial = self.sent + 1;
         let command = ClientCommand::SetConditions(conditions.into(), serial);
-        let taken = self.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok());
+        let taken = self.tell(command);
         if taken {
             self.sent = serial;
         }
         taken
+    }
+
+    /// Hands the session a command, if it takes one now.
+    fn tell(&self, command: ClientCommand) -> bool {
+        self.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok())
     }
 
     /// Takes in what the session says.
@@ -157,19 +179,102 @@ impl Southbound {
             }
             ClientEvent::Updates(updates) => {
                 tracing::debug!(rows = updates.len(), origin = ?updates.origin, "Southbound rows");
+                self.diverged &= !updates.reload();
+                if self.diverged {
+                    return;
+                }
                 match feed::apply(reconciler.replica_mut(), &updates) {
                     Ok(()) => self.loaded = true,
                     Err(error) => {
                         tracing::error!(%error, "the Southbound is read anew");
-                        self.loaded = false;
-                        if let Some(commands) = &self.commands {
-                            let _ = commands.try_send(ClientCommand::Resync);
-                        }
+                        (self.loaded, self.diverged) = (false, true);
+                        reconciler.southbound_down(format!("it is read anew: {error}"));
+                        self.resync_due = true;
                     }
                 }
             }
             ClientEvent::ConditionsApplied { serial } => self.applied = serial,
             ClientEvent::TransactReply { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        ovsdb::updates::{Origin, Updates},
+        planes::{
+            Report,
+            vswitch::object::{OvsSettings, VswitchObject},
+        },
+        reconcile::{Reading, SOUTHBOUND, object::PlaneId},
+    };
+
+    fn node(reconciler: &mut Reconciler, remote: &str) {
+        let settings = OvsSettings {
+            system_id: Some("gw1".into()),
+            ovn_remote: Some(remote.into()),
+            ..OvsSettings::default()
+        };
+        let whole = Report::Whole(vec![VswitchObject::Settings(settings).into()]);
+        reconciler.report(PlaneId::Vswitch, whole, std::time::Instant::now());
+    }
+
+    fn hear(
+        southbound: &mut Southbound,
+        reconciler: &mut Reconciler,
+        update: &serde_json::Value,
+        origin: Origin,
+    ) {
+        southbound.event(ClientEvent::Updates(Updates::told(update, origin)), reconciler);
+        southbound.applied = southbound.sent;
+        southbound.follow(reconciler);
+    }
+
+    /// A session whose replica has one localnet, under this uuid.
+    fn read_once(uuid: &str) -> (Southbound, Reconciler) {
+        let (config, (events, _)) = (Config::default(), mpsc::channel(QUEUE));
+        let (mut southbound, mut reconciler) = (Southbound::new(&config, events), Reconciler::new(config));
+        node(&mut reconciler, "unix:/nonexistent/sb.sock");
+        southbound.follow(&mut reconciler);
+        let row = json!({"logical_port": "provnet", "type": "localnet", "datapath": ["uuid", uuid]});
+        let all = json!({"Port_Binding": {uuid: {"initial": row}}});
+        hear(&mut southbound, &mut reconciler, &all, Origin::Reload);
+        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
+        (southbound, reconciler)
+    }
+
+    #[tokio::test]
+    async fn after_a_divergence_nothing_is_taken_in_until_everything_is_read_anew() {
+        let (known, unknown) =
+            ("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002");
+        let (mut southbound, mut reconciler) = read_once(known);
+        let gone = json!({"Port_Binding": {known: {"delete": null}}});
+        let strange = json!({"Port_Binding": {unknown: {"modify": {"tag": 7}}}});
+        for update in [&strange, &gone] {
+            hear(&mut southbound, &mut reconciler, update, Origin::Live);
+            assert!(matches!(reconciler.readings()[SOUTHBOUND], Reading::Down(_)));
+            assert!(reconciler.replica().port("provnet").is_some());
+        }
+        hear(&mut southbound, &mut reconciler, &json!({}), Origin::Reload);
+        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
+        assert!(reconciler.replica().port("provnet").is_none());
+    }
+
+    #[tokio::test]
+    async fn unusable_remotes_are_said_as_long_as_they_are_there() {
+        let (mut southbound, mut reconciler) = read_once("00000000-0000-0000-0000-000000000001");
+        node(&mut reconciler, "nonsense");
+        for _ in 0..2 {
+            southbound.follow(&mut reconciler);
+            let reading = &reconciler.readings()[SOUTHBOUND];
+            assert!(matches!(reading, Reading::Down(why) if why.contains("ovn-remote")), "{reading:?}");
+        }
+        node(&mut reconciler, "unix:/nonexistent/sb.sock");
+        southbound.follow(&mut reconciler);
+        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
     }
 }

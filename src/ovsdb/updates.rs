@@ -55,6 +55,15 @@ impl Updates {
         Ok(found)
     }
 
+    /// These changes as a server would tell them.
+    #[cfg(test)]
+    pub fn told(updates: &serde_json::Value, origin: Origin) -> Self {
+        let mut framer = super::frame::Framer::default();
+        framer.buffer().extend_from_slice(updates.to_string().as_bytes());
+        let frame = framer.next_frame().unwrap().unwrap();
+        Self::parse(&frame, serde_json::from_slice(frame.bytes()).unwrap(), origin).unwrap()
+    }
+
     /// Whether the replica must be replaced by this.
     pub fn reload(&self) -> bool {
         self.origin == Origin::Reload

@@ -45,15 +45,22 @@ pub fn conditions<'a>(
     [(PortBinding::TABLE, Where::Any(ports)), (Chassis::TABLE, Where::Any(chassis))]
 }
 
-/// Takes an update into the replica.
+/// Takes an update into the replica, or nothing of it where the two do not fit.
 pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
     if updates.reload() {
         reload(replica, updates);
         return Ok(());
     }
+    let unknown = |change: &RawChange<'_>| {
+        let known = replica.get(&change.uuid).is_some() || replica.is_aside(&change.uuid);
+        change.table == PortBinding::TABLE && change.kind == Kind::Modify && !known
+    };
+    if let Some(change) = updates.iter().find(unknown) {
+        return Err(Diverged(change.uuid, PortBinding::TABLE));
+    }
     for change in updates.iter() {
         match change.table {
-            PortBinding::TABLE => apply_port(replica, &change)?,
+            PortBinding::TABLE => apply_port(replica, &change),
             Chassis::TABLE => apply_chassis(replica, &change),
             _ => {}
         }
@@ -83,7 +90,7 @@ fn row<R: Row>(change: &RawChange<'_>) -> Option<R> {
     R::from_row(&change.row).map_err(|error| tracing::warn!(%error, "a Southbound row is put aside")).ok()
 }
 
-fn apply_port(replica: &mut Replica, change: &RawChange<'_>) -> Result<(), Diverged> {
+fn apply_port(replica: &mut Replica, change: &RawChange<'_>) {
     match change.kind {
         Kind::Delete => drop(replica.remove_port(change.uuid)),
         Kind::Initial | Kind::Insert => match row(change) {
@@ -92,8 +99,7 @@ fn apply_port(replica: &mut Replica, change: &RawChange<'_>) -> Result<(), Diver
         },
         Kind::Modify if replica.is_aside(&change.uuid) => {}
         Kind::Modify => {
-            let row = replica.get(&change.uuid).ok_or(Diverged(change.uuid, PortBinding::TABLE))?;
-            let mut changed = row.clone();
+            let Some(mut changed) = replica.get(&change.uuid).cloned() else { return };
             match changed.apply(&change.row) {
                 Ok(()) => replica.put_port(change.uuid, changed),
                 Err(error) => {
@@ -103,7 +109,6 @@ fn apply_port(replica: &mut Replica, change: &RawChange<'_>) -> Result<(), Diver
             }
         }
     }
-    Ok(())
 }
 
 fn apply_chassis(replica: &mut Replica, change: &RawChange<'_>) {
@@ -111,5 +116,29 @@ fn apply_chassis(replica: &mut Replica, change: &RawChange<'_>) {
         Kind::Delete => replica.remove_chassis(change.uuid),
         // Only the name is asked for, and it is set whole in a difference too.
         _ => drop(row::<Chassis>(change).map(|row| replica.put_chassis(change.uuid, row.name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ovsdb::updates::Origin;
+
+    #[test]
+    fn of_an_update_that_does_not_fit_nothing_is_taken_in() {
+        let mut replica = Replica::default();
+        let (known, unknown) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        replica.put_port(known, PortBinding { logical_port: "vm".into(), ..PortBinding::default() });
+        let gone = json!({"delete": null});
+        let changed = json!({"modify": {"tag": 7}});
+        let update = json!({"Port_Binding": {known.to_string(): gone, unknown.to_string(): changed}});
+        let told = Updates::told(&update, Origin::Live);
+        assert_eq!(apply(&mut replica, &told), Err(Diverged(unknown, "Port_Binding")));
+        assert!(replica.port("vm").is_some());
+        let fits = Updates::told(&json!({"Port_Binding": {known.to_string(): gone}}), Origin::Live);
+        assert_eq!(apply(&mut replica, &fits), Ok(()));
+        assert!(replica.is_empty());
     }
 }
