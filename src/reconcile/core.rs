@@ -94,7 +94,9 @@ pub struct Core {
     retries: BTreeMap<(Instant, u64), Key>,
     pace: Pace,
     next_retry: u64,
+    /// Planes to be asked for everything, and those that were and have not answered yet.
     unread: BTreeSet<PlaneId>,
+    reading: BTreeSet<PlaneId>,
     /// Counts changes of the wish.
     pub(super) revision: u64,
     /// Operations by plane and outcome.
@@ -147,6 +149,7 @@ impl Core {
             pace: Pace::default(),
             next_retry: 0,
             unread: BTreeSet::new(),
+            reading: BTreeSet::new(),
             revision: 0,
             operations: BTreeMap::new(),
         }
@@ -209,6 +212,7 @@ impl Core {
         match report {
             Report::Down(reason) => {
                 tracing::warn!(%plane, reason, "session is down");
+                self.reading.remove(&plane);
                 self.planes.insert(plane, PlaneState { whole: false, down: Some(reason) });
             }
             Report::Whole(objects) => self.whole(plane, objects, &mut learned),
@@ -272,6 +276,7 @@ impl Core {
             tracing::info!(%plane, objects = objects.len(), "whole view read");
         }
         self.unread.remove(&plane);
+        self.reading.remove(&plane);
         let mut gone: HashSet<Key> = self.actual.keys().filter(|key| key.plane() == plane).cloned().collect();
         // Links first: whether an address or a neighbour is ours depends on its link's mark.
         objects.sort_by_key(|object| !matches!(object, Object::Kernel(KernelObject::Link(_))));

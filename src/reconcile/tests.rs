@@ -237,6 +237,22 @@ fn a_ledger_that_could_not_be_read_is_read_again_and_one_that_was_is_not() {
     assert!(reads(&mut rig));
 }
 
+/// What was read before the operation would be taken for what became of it.
+#[test]
+fn a_plane_that_is_being_read_is_not_written_to() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    rig.cloud.workload("vm2", "net", Some("cmp1"), &["fa:16:3e:00:00:20 20.0.0.20"]);
+    rig.reconciler.replica_mut().replace(rig.cloud.rows().into_iter().collect(), rig.cloud.chassis());
+    rig.reconciler.read_all();
+    let commands = rig.reconciler.poll(rig.now);
+    assert!(commands.iter().all(|(_, command)| matches!(command, Command::Read)), "{commands:?}");
+    let kernel = rig.peers.objects.values().filter(|object| object.key().plane() == PlaneId::Kernel);
+    rig.reconciler.report(PlaneId::Kernel, Report::Whole(kernel.cloned().collect()), rig.now);
+    assert_eq!(rig.run(), 1);
+    assert!(rig.status().converged);
+}
+
 #[test]
 fn before_the_southbound_was_read_nothing_is_written() {
     let mut rig = Rig::new(Cloud::seed());

@@ -40,6 +40,7 @@ impl Core {
         }
         let mut commands: Vec<_> = Vec::new();
         for plane in std::mem::take(&mut self.unread) {
+            self.reading.insert(plane);
             commands.push((plane, Command::Read));
         }
         if !self.basics_known() {
@@ -101,11 +102,13 @@ impl Core {
             self.active.insert(slice);
         }
         let adopting = if slice.is_none() { self.adopting_bridges() } else { BTreeSet::new() };
-        let planes = &self.planes;
+        // What is read before an operation and told behind it would be taken for what became of it.
+        let (planes, reading) = (&self.planes, &self.reading);
         let writable = |key: &Key| {
             let plane = key.plane();
             let may_be_adopted = matches!(plane, PlaneId::Flows(bridge) if adopting.contains(&bridge));
-            planes.get(&plane).is_some_and(|state| state.whole) && !kept.contains(&plane) && !may_be_adopted
+            let is_known = planes.get(&plane).is_some_and(|state| state.whole) && !reading.contains(&plane);
+            is_known && !kept.contains(&plane) && !may_be_adopted
         };
         let Some(held) = self.slices.get_mut(&slice) else {
             return;
@@ -331,7 +334,7 @@ impl Core {
 
     /// No operation is under way, and nothing waits to be read again.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.unread.is_empty()
+        self.flights.is_empty() && self.unread.is_empty() && self.reading.is_empty()
     }
 
     /// When `poll` should be called again at the latest.
