@@ -231,6 +231,7 @@ impl Actual {
         let facts = self.facts(index)?;
         let name_of = |index| self.facts(index).map(|facts| facts.name);
         let kind = match &facts.kind {
+            LinkKind::Veth { .. } if facts.elsewhere => LinkKind::Veth { peer: Some(facts.name) },
             LinkKind::Veth { .. } => LinkKind::Veth { peer: facts.peer.and_then(name_of) },
             other => other.clone(),
         };

@@ -55,6 +55,8 @@ pub struct LinkFacts {
     pub kind: LinkKind,
     /// Index of the other end of a veth pair, where that is in this namespace.
     pub peer: Option<u32>,
+    /// The other end of a veth pair is in another namespace.
+    pub elsewhere: bool,
     /// Index of its master.
     pub master: Option<u32>,
     /// Administratively up.
@@ -76,6 +78,7 @@ impl LinkFacts {
             name,
             kind: LinkKind::Other(String::new()),
             peer: None,
+            elsewhere: false,
             master: None,
             up: false,
             mtu: 0,

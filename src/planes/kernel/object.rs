@@ -34,7 +34,8 @@ pub enum LinkKind {
     Dummy,
     /// One end of a veth pair; made together with the other end, which is a link object of its own.
     Veth {
-        /// Name of the other end; as seen: None where it is in another namespace.
+        /// Name of the other end; as seen: None where it is not known yet, and this end's own name where the other is in
+        /// another namespace.
         peer: Option<IfName>,
     },
     /// Anything else, by the kernel's word for it (empty: a plain device). Never wished.

@@ -141,6 +141,22 @@ fn every_object_spoilt_in_every_way_is_mended() {
     }
 }
 
+/// `ip link set veth-ovs-1001 netns N`: the end that is left is told with the other's namespace.
+#[test]
+fn a_pair_of_which_one_end_is_elsewhere_is_made_anew() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let whole = standing(&rig);
+    let left: Key = link("veth-vrf-1001").into();
+    let Object::Kernel(KernelObject::Link(mut alone)) = rig.peers.objects[&left].clone() else { panic!() };
+    alone.kind = LinkKind::Veth { peer: Some(alone.name) };
+    rig.peers.put(KernelObject::Link(alone));
+    rig.peers.take(&link("veth-ovs-1001").into());
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    assert_eq!(standing(&rig), whole);
+}
+
 /// Twenty times a second somebody removes an address: it comes back at once for a while, and then at a pace, and said.
 #[test]
 fn who_removes_it_again_and_again_is_not_raced() {

@@ -177,6 +177,14 @@ fn the_first_end_of_a_pair_learns_of_the_other() {
 }
 
 #[test]
+fn an_end_whose_other_is_elsewhere_is_no_end_of_a_pair_here() {
+    let mut actual = Actual::default();
+    let alone = LinkFacts { kind: LinkKind::Veth { peer: None }, elsewhere: true, ..up("a1") };
+    put(&mut actual, 1, alone);
+    assert_eq!(actual.link(name("a1")).unwrap().1.kind, LinkKind::Veth { peer: Some(name("a1")) });
+}
+
+#[test]
 fn a_name_that_another_link_has_taken_is_told_of_that_one_alone() {
     let mut actual = Actual::default();
     put(&mut actual, 1, up("a1"));

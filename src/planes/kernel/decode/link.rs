@@ -57,8 +57,9 @@ fn link_facts(name: IfName, up: bool, body: &[u8]) -> Result<LinkFacts, Malforme
     }
     // Without IPv6 on the device no address of it appears by itself either.
     facts.settings.no_ipv6_autogen |= !inet6;
-    if matches!(facts.kind, LinkKind::Veth { .. }) && !elsewhere && lower != 0 {
-        facts.peer = Some(lower);
+    if matches!(facts.kind, LinkKind::Veth { .. }) {
+        facts.elsewhere = elsewhere;
+        facts.peer = Some(lower).filter(|lower| !elsewhere && *lower != 0);
     }
     Ok(facts)
 }
