@@ -241,11 +241,17 @@ impl Config {
         (live, later.collect())
     }
 
-    /// The options that these entries give.
+    /// The options that these entries give; an empty value takes back what was given before, as in oslo.config.
     pub fn from_entries(entries: &[Entry]) -> Result<Loaded, ConfigError> {
         let mut loaded = Loaded { config: Self::default(), warnings: Vec::new(), notes: Vec::new() };
-        for entry in entries {
+        for (at, entry) in entries.iter().enumerate() {
+            let takes_back = |later: &Entry| {
+                later.value.is_empty() && (&later.section, &later.key) == (&entry.section, &entry.key)
+            };
             if let Some(option) = options::find(&entry.section, &entry.key) {
+                if entries[at..].iter().any(takes_back) {
+                    continue;
+                }
                 (option.set)(&mut loaded.config, &entry.value).map_err(|allowed| ConfigError::Value {
                     place: entry.place.clone(),
                     key: entry.key.clone(),
@@ -256,7 +262,9 @@ impl Config {
                 loaded.warnings.push(unknown(entry));
             }
         }
-        if !entries.iter().any(|entry| entry.section == "DEFAULT" && entry.key == "driver") {
+        let names_driver =
+            |entry: &Entry| entry.section == "DEFAULT" && entry.key == "driver" && !entry.value.is_empty();
+        if !entries.iter().any(names_driver) {
             loaded
                 .notes
                 .push("no driver is configured: the EVPN driver (ovn_evpn_driver) is used".to_owned());
@@ -366,6 +374,18 @@ mod tests {
         assert_eq!(brake("mass_withdraw_limit = 7").unwrap().limit, MassWithdrawLimit::Prefixes(7));
         assert!(brake("mass_withdraw_limit = 101%").unwrap_err().to_string().contains("percentage"));
         assert!(brake("mass_withdraw_hold = soon").unwrap_err().to_string().contains("seconds"));
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let loaded = load(
+            "[DEFAULT]\nevpn_nic =\ndriver =\nbgp_AS = 7\nbgp_AS =\nreconcile_interval =\nreconcile_interval = 5\n\
+             [ovn]\novn_sb_connection = ssl:192.0.2.1:6642\novn_sb_connection =\n",
+        );
+        let loaded = loaded.unwrap();
+        let reconcile_interval = std::time::Duration::from_secs(5);
+        assert_eq!(loaded.config, Config { reconcile_interval, ..Config::default() });
+        assert_eq!((loaded.warnings.len(), loaded.notes.len()), (0, 1));
     }
 
     #[test]
