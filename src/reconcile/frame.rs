@@ -64,7 +64,10 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
     let ties: Vec<Option<Tie>> = localnets
         .iter()
         .enumerate()
-        .map(|(n, localnet)| frame.tie(tenant.vni, n, localnet, node, config))
+        .map(|(n, localnet)| {
+            let attach = attach_of(localnet, &localnets, config);
+            frame.tie(tenant.vni, n, localnet, attach, node)
+        })
         .collect();
     for (index, gateway) in tenant.gateways.iter().enumerate() {
         for &ip in &gateway.addresses {
@@ -77,6 +80,14 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
     }
     frame.set_mtu(config.mtu);
     frame
+}
+
+/// How a localnet of these is tied, where it has no VLAN: a VRF can be a port of one bridge alone, that of the first
+/// physical network; the others get a veth pair, whatever is configured.
+pub fn attach_of(localnet: &Localnet, localnets: &[&Localnet], config: &Config) -> Attach {
+    let first = localnets.iter().find(|localnet| localnet.tag.is_none());
+    let is_first = first.is_some_and(|first| first.network == localnet.network);
+    if is_first { config.attach } else { Attach::Veth }
 }
 
 fn ledger_entry(tenant: &Tenant) -> Entry {
@@ -148,7 +159,7 @@ impl Frame {
     }
 
     /// The devices between the VRF and the provider bridge of the `n`th localnet.
-    fn tie(&mut self, vni: Vni, n: usize, localnet: &Localnet, node: &Node, config: &Config) -> Option<Tie> {
+    fn tie(&mut self, vni: Vni, n: usize, localnet: &Localnet, attach: Attach, node: &Node) -> Option<Tie> {
         let vrf = names::vrf(vni);
         let routing = Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true };
         let quiet = Settings { no_ipv6_autogen: true, ..Settings::default() };
@@ -161,7 +172,7 @@ impl Frame {
             self.push(VswitchObject::Port(port));
             return Some(Tie { bridge: bridge?, device, port: device, source: device, vlan: Some(tag) });
         }
-        if config.attach == Attach::Vrf {
+        if attach == Attach::Vrf {
             self.push(VswitchObject::Port(wished(bridge?, vrf)));
             return Some(Tie { bridge: bridge?, device: bridge?, port: vrf, source: bridge?, vlan: None });
         }

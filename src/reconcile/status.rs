@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::{
     Drain, PlaneState, Reconciler,
     brake::BrakeStatus,
+    frame::attach_of,
     history::{DOWN, UP},
     order,
     slice::{Side, Slice, Trouble},
 };
 use crate::{
     config::{Attach, Config},
-    intent::Tenant,
+    intent::{Localnet, Tenant, shown},
     model::Vni,
     telemetry::histogram::Histogram,
 };
@@ -245,13 +246,13 @@ fn state(slice: &Slice, open: u32) -> &'static str {
 }
 
 fn attach(tenant: &Tenant, config: &Config) -> Vec<String> {
-    let of = |tag: Option<u16>| match (tag, config.attach) {
+    let localnets = tenant.localnets();
+    let of = |localnet: &Localnet| match (localnet.tag, attach_of(localnet, &localnets, config)) {
         (Some(tag), _) => format!("vlan {tag}"),
         (None, Attach::Veth) => "veth".to_owned(),
         (None, Attach::Vrf) => "vrf".to_owned(),
     };
-    let localnets = tenant.localnets().into_iter();
-    localnets.map(|localnet| format!("{} to {}", of(localnet.tag), localnet.network)).collect()
+    localnets.iter().map(|localnet| format!("{} to {}", of(localnet), shown(&localnet.network))).collect()
 }
 
 fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {

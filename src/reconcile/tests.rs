@@ -14,10 +14,10 @@ use crate::{
     model::OfPort,
     planes::{
         Verb,
-        flows::object::{Flow, FlowRule, FlowsKey, FlowsObject},
+        flows::object::{BridgePort, Flow, FlowRule, FlowsKey, FlowsObject},
         frr::object::{FrrKey, FrrObject, VrfVni},
         kernel::object::{KernelKey, LinkKind},
-        vswitch::object::{PortName, VswitchKey},
+        vswitch::object::{PortName, VswitchKey, VswitchObject},
     },
     testing::{
         peers::{FIRST_PORT, Peers, reconciler},
@@ -445,6 +445,39 @@ fn a_vlan_provider_network_is_reached_by_an_internal_port() {
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());
     assert!(!rig.has(VswitchKey::Port(name("vlan-1001").into())) && rig.has(link("veth-vrf-1001")));
+}
+
+/// A VRF can be a port of one bridge alone.
+#[test]
+fn of_two_provider_bridges_the_second_is_tied_by_a_veth_pair() {
+    let mut cloud = Cloud::seed();
+    cloud.localnet("provnet-0", "prov-b", "physnet2", None);
+    let mac = "fa:16:3e:00:bb:01 172.24.5.147/24";
+    let spec = crate::testing::rows::GatewaySpec::second();
+    cloud.gateway(&crate::testing::rows::GatewaySpec { mac, provider: "prov-b", ..spec });
+    cloud.annotate("gw-b", &[("neutron_bgpvpn:vni", "1001")]);
+    let mut rig = Rig::with(cloud, Config { attach: crate::config::Attach::Vrf, ..Config::default() });
+    rig.peers.no_patch_port("provnet-0");
+    rig.peers.bridge("br-two");
+    rig.peers.patch_port("provnet-0", "br-two");
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex,physnet2:br-two".to_owned()));
+    for (bridge, port) in [("br-ex", 100), ("br-two", 200)] {
+        let mac = crate::model::MacAddr([2, 0, 0, 0, 1, 1]);
+        let own = BridgePort { bridge: name(bridge), name: bridge.into(), port: OfPort(port), mac };
+        rig.peers.put(FlowsObject::Port(own));
+        rig.peers.foreign_link(bridge, LinkKind::Other("openvswitch".to_owned()));
+    }
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    let port_on =
+        |rig: &Rig, port: &str| match rig.peers.objects.get(&VswitchKey::Port(PortName::new(port)).into()) {
+            Some(Object::Vswitch(VswitchObject::Port(port))) => port.bridge.to_string(),
+            other => panic!("{port}: {other:?}"),
+        };
+    assert_eq!((port_on(&rig, "vrf-1001"), port_on(&rig, "vo-1001.1")), ("br-ex".into(), "br-two".into()));
+    assert_eq!(rig.status().tenants[0].attach, ["vrf to physnet1", "veth to physnet2"]);
+    rig.reconciler.read_all();
+    assert_eq!(rig.run(), 0);
 }
 
 #[test]
