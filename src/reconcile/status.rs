@@ -28,6 +28,9 @@ use crate::{
 const MOST_REASONS: usize = 8;
 const MOST_PROBLEMS: usize = 1000;
 
+/// How many addresses are named of one port that is not served.
+const MOST_STRAYS: usize = 8;
+
 /// The state of the agent at one moment; the JSON of `bgp-agent status --json`.
 #[derive(Debug, Serialize)]
 pub struct Status {
@@ -219,7 +222,7 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
         gateways: tenant
             .iter()
             .flat_map(|tenant| &tenant.gateways)
-            .map(|gateway| gateway.name.to_string())
+            .map(|gateway| shown(&gateway.name))
             .collect(),
         attach: tenant.map(|tenant| attach(tenant, &reconciler.config)).unwrap_or_default(),
         state: state(slice, open),
@@ -263,9 +266,10 @@ fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
     });
     let strays = reconciler.intent.strays().filter_map(|(uuid, addresses)| {
         let port = reconciler.replica.get(&uuid)?;
-        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let reason = format!("{} is in no advertised subnet of its network", list.join(", "));
-        Some(ProblemStatus { port: port.logical_port.to_string(), vni: None, reason })
+        let list: Vec<String> = addresses.iter().take(MOST_STRAYS).map(ToString::to_string).collect();
+        let more = if addresses.len() > MOST_STRAYS { ", .." } else { "" };
+        let reason = format!("{}{more} is in no advertised subnet of its network", list.join(", "));
+        Some(ProblemStatus { port: shown(&port.logical_port), vni: None, reason })
     });
     let excesses = reconciler.intent.excesses().map(|(vni, reason)| ProblemStatus {
         port: vni.map_or("this node".to_owned(), |vni| format!("VNI {vni}")),

@@ -68,7 +68,7 @@ fn texts() -> Vec<String> {
 }
 
 /// Every place where a text of others is looked at: sets it in the first tenant's rows.
-const PLACES: [fn(&mut Cloud, &str); 12] = [
+const PLACES: [fn(&mut Cloud, &str); 13] = [
     |cloud, text| cloud.annotate("gw", &[("neutron_bgpvpn:vni", text)]),
     |cloud, text| cloud.annotate("sub", &[("neutron_bgpvpn:vni", text)]),
     |cloud, text| cloud.annotate("gw", &[("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:as", text)]),
@@ -79,6 +79,7 @@ const PLACES: [fn(&mut Cloud, &str); 12] = [
     |cloud, text| cloud.annotate("gw", &[("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:type", text)]),
     |cloud, text| cloud.annotate("gw", &[("neutron_bgpvpn:vni", "1001"), (text, text)]),
     |cloud, text| cloud.workload("vm", "net", Some("cmp1"), &[text]),
+    |cloud, text| cloud.workload(text, "net", Some("cmp1"), &["fa:16:3e:00:00:66 203.0.113.9"]),
     |cloud, text| cloud.localnet("provnet", "prov", text, None),
     |cloud, text| {
         let spec =
@@ -123,8 +124,11 @@ fn is_harmless(rig: &mut Rig, what: &str) {
     let status = rig.status();
     let neighbour = status.tenants.iter().find(|tenant| tenant.vni == 1002);
     assert!(neighbour.is_some_and(|tenant| tenant.state == "ok"), "{what}: {status:?}");
-    let problems = status.problems.iter().map(|problem| &problem.reason);
-    for reason in problems.chain(status.tenants.iter().flat_map(|tenant| &tenant.reasons)) {
+    let problems = status.problems.iter().flat_map(|problem| [&problem.reason, &problem.port]);
+    let of_tenants = status.tenants.iter();
+    let of_tenants =
+        of_tenants.flat_map(|tenant| tenant.reasons.iter().chain(&tenant.gateways).chain(&tenant.attach));
+    for reason in problems.chain(of_tenants) {
         assert!(reason.len() < 1000 && !reason.contains(char::is_control), "{what}: {reason:?}");
     }
 }
