@@ -152,6 +152,9 @@ pub struct Intent {
     chassis: Option<Uuid>,
     /// The name is another one than that of `chassis`, and its row was not seen yet.
     renamed: bool,
+    /// The physical networks that this node is on, and whether they have changed since the last `update`.
+    networks: BTreeSet<Box<str>>,
+    remapped: bool,
     resolved: HashMap<Box<str>, gateway::Resolved>,
     watchers: BTreeMap<Subject, BTreeSet<Box<str>>>,
     by_vni: BTreeMap<Vni, BTreeSet<Box<str>>>,
@@ -176,6 +179,8 @@ impl Intent {
             chassis_name: None,
             chassis: None,
             renamed: false,
+            networks: BTreeSet::new(),
+            remapped: false,
             resolved: HashMap::new(),
             watchers: BTreeMap::new(),
             by_vni: BTreeMap::new(),
@@ -194,6 +199,14 @@ impl Intent {
         if self.chassis_name.as_deref() != Some(name) {
             self.chassis_name = Some(name.into());
             self.renamed = true;
+        }
+    }
+
+    /// This node is on these physical networks now; the next `update` follows.
+    pub fn set_networks<'a>(&mut self, networks: impl Iterator<Item = &'a Box<str>> + Clone) {
+        if !self.networks.iter().eq(networks.clone()) {
+            self.networks = networks.cloned().collect();
+            self.remapped = true;
         }
     }
 
@@ -223,7 +236,8 @@ impl Intent {
         let named = self.chassis_name.as_deref().and_then(|name| replica.chassis_named(name));
         self.renamed &= named.is_none();
         let chassis = if self.renamed { self.chassis } else { named };
-        if chassis != self.chassis {
+        let remapped = std::mem::take(&mut self.remapped);
+        if chassis != self.chassis || remapped {
             self.chassis = chassis;
             gateways.extend(replica.gateway_names().map(Into::into));
             gateways.extend(self.resolved.keys().cloned());
@@ -304,7 +318,7 @@ impl Intent {
 
     fn resolve(&mut self, replica: &Replica, name: &str, vnis: &mut BTreeSet<Vni>, delta: &mut Delta) {
         let new = match self.chassis {
-            Some(chassis) => gateway::resolve(replica, name, chassis),
+            Some(chassis) => gateway::resolve(replica, name, chassis, &self.networks),
             None => gateway::Resolved::default(),
         };
         let old = self.resolved.remove(name).unwrap_or_default();

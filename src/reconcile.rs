@@ -199,6 +199,7 @@ impl Reconciler {
         if let Some(name) = self.core.node.settings().system_id.as_deref() {
             self.intent.set_chassis(name);
         }
+        self.intent.set_networks(self.core.node.networks());
         let touched = self.replica.take_touched();
         if touched.anew {
             self.core.brake.resynchronising();

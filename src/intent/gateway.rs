@@ -73,6 +73,8 @@ pub struct Resolved {
 /// Reads the replica and notes what was read.
 struct Look<'a> {
     replica: &'a Replica,
+    /// The physical networks that this node is on.
+    networks: &'a BTreeSet<Box<str>>,
     seen: BTreeSet<Subject>,
 }
 
@@ -99,9 +101,9 @@ fn in_name_order<'a>(rows: impl Iterator<Item = &'a PortBinding>) -> Vec<&'a Por
     rows
 }
 
-/// Resolves the gateway of this cr-lrp for a chassis.
-pub fn resolve(replica: &Replica, name: &str, chassis: Uuid) -> Resolved {
-    let mut look = Look { replica, seen: BTreeSet::new() };
+/// Resolves the gateway of this cr-lrp for a chassis that is on these physical networks.
+pub fn resolve(replica: &Replica, name: &str, chassis: Uuid, networks: &BTreeSet<Box<str>>) -> Resolved {
+    let mut look = Look { replica, networks, seen: BTreeSet::new() };
     let mut problems = Vec::new();
     let gateway = match replica.port(name) {
         Some(row) if row.chassis == Some(chassis) => {
@@ -231,9 +233,14 @@ fn subnet(
     }))
 }
 
-/// The provider network's localnet: the first by name of those on the gateway's datapath.
+/// The provider network's localnet. Where it has several, as a network of segments has, the one whose physical network is
+/// mapped here; else the first by name.
 fn localnet(look: &mut Look<'_>, datapath: Uuid) -> Result<Option<Localnet>, String> {
-    let Some(row) = look.localnets(datapath).first().copied() else {
+    let rows = look.localnets(datapath);
+    let is_here = |row: &&PortBinding| {
+        row.options.get("network_name").is_some_and(|network| look.networks.contains(network))
+    };
+    let Some(row) = rows.iter().copied().find(is_here).or(rows.first().copied()) else {
         return Ok(None);
     };
     let network = row.options.get("network_name").ok_or_else(|| {

@@ -50,6 +50,22 @@ fn the_seeds_tenant() {
     assert_eq!(reasons(&intent), Vec::<String>::new());
 }
 
+/// A provider network of several segments has a localnet for each; this node is on one of them.
+#[test]
+fn of_several_localnets_the_one_that_is_mapped_here_is_taken() {
+    let mut cloud = Cloud::seed();
+    cloud.localnet("a-provnet", "prov", "physnet9", None);
+    let mut intent = computed(&mut cloud);
+    let port = |intent: &Intent| intent.tenant(vni(1001)).unwrap().gateways[0].localnet.port.to_string();
+    assert_eq!(port(&intent), "a-provnet", "none is mapped: the first by name");
+    for (network, localnet) in [("physnet1", "provnet"), ("physnet9", "a-provnet"), ("other", "a-provnet")] {
+        intent.set_networks([&network.into()].into_iter());
+        let touched = cloud.replica.take_touched();
+        intent.update(&cloud.replica, &touched, &cloud.ledger, BTreeSet::new());
+        assert_eq!(port(&intent), localnet, "{network} is mapped");
+    }
+}
+
 #[test]
 fn a_gateway_elsewhere_is_nothing_to_us() {
     let mut cloud = Cloud::seed();

@@ -252,6 +252,11 @@ impl Node {
         }
     }
 
+    /// The physical networks of ovn-bridge-mappings, in order.
+    pub fn networks(&self) -> impl Iterator<Item = &Box<str>> + Clone {
+        self.mappings.keys()
+    }
+
     /// The bridge of a physical network.
     pub fn bridge_of(&self, network: &str) -> Result<IfName, String> {
         match self.mappings.get(network) {
