@@ -89,7 +89,7 @@ fn rows_of_a_real_server_are_read() {
         ("neutron_bgpvpn:vni", "1001"),
     ];
     assert_eq!(annotations, expected);
-    assert_eq!((p1.up, p1.options.get("peer")), (Some(true), Some("lrp-1")));
+    assert_eq!((p1.tag, p1.options.get("peer")), (None, Some("lrp-1")));
     let gateway = port(&ports, "cr-lrp-1");
     assert!(gateway.chassis.is_some());
     assert_eq!(gateway.options.iter().collect::<Vec<_>>(), [("distributed-port", "lrp-1")]);
@@ -102,7 +102,7 @@ fn rows_of_a_real_server_are_read() {
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:vni"), Some("1002"));
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:type"), Some("l3"));
     assert_eq!(p1.external_ids.get("neutron:device_owner"), None);
-    assert_eq!((p1.up, p1.tag), (None, Some(7)));
+    assert_eq!(p1.tag, Some(7));
     let gateway = port(&ports, "cr-lrp-1");
     assert_eq!((gateway.chassis, &gateway.mac[..]), (None, &[][..]));
     take(&mut ports, &told(&mut session, golden!("update3-delete")).unwrap());
