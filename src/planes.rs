@@ -11,6 +11,10 @@ pub mod frr;
 pub mod kernel;
 pub mod vswitch;
 
+use std::{collections::BTreeSet, net::IpAddr};
+
+use crate::model::IfName;
+
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -55,6 +59,9 @@ pub enum Command<O> {
     },
     /// Read everything again; answered by `Report::Whole`, or by `Report::Down` when that failed.
     Read,
+    /// Say which host prefixes BGP originates in each of these VRFs; FRR's plane alone answers, by one
+    /// `Report::Originated` each, and not for a VRF without an instance.
+    Survey(Vec<IfName>),
 }
 
 /// What a plane tells the reconciler. `S` is an object as the peer has it.
@@ -73,6 +80,28 @@ pub enum Report<S, K> {
         /// One per operation.
         outcomes: Vec<Outcome>,
     },
+    /// How zebra keeps up with what the kernel tells it, when that has changed (the kernel plane alone).
+    Backlog(Backlog),
+    /// What BGP originates in a VRF, as asked by `Command::Survey` (FRR's plane alone).
+    Originated {
+        /// The VRF.
+        vrf: IfName,
+        /// The addresses that it originates as host prefixes; None: that could not be read.
+        hosts: Option<BTreeSet<IpAddr>>,
+    },
+}
+
+/// How zebra keeps up with the kernel's notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Bytes of its receive buffer that are taken.
+    pub bytes: usize,
+    /// Notifications that it has lost since the agent started; of those before, whether there were any.
+    pub lost: u64,
+    /// How often a write waited for it since the agent started.
+    pub waits: u64,
+    /// It has not read anything for a while, so that writes do not wait for it.
+    pub stuck: bool,
 }
 
 /// One change of what a peer has.
@@ -92,6 +121,8 @@ impl<S, K> Report<S, K> {
             Self::Whole(objects) => Report::Whole(objects.into_iter().map(Into::into).collect()),
             Self::Changed(changes) => Report::Changed(changes.into_iter().map(Change::map).collect()),
             Self::Results { id, outcomes } => Report::Results { id, outcomes },
+            Self::Backlog(backlog) => Report::Backlog(backlog),
+            Self::Originated { vrf, hosts } => Report::Originated { vrf, hosts },
         }
     }
 }
@@ -111,6 +142,7 @@ impl<O> Command<O> {
     pub fn try_map<P: TryFrom<O>>(self) -> Result<Command<P>, P::Error> {
         Ok(match self {
             Self::Read => Command::Read,
+            Self::Survey(vrfs) => Command::Survey(vrfs),
             Self::Apply { id, operations } => {
                 let other = |Operation { verb, object }: Operation<O>| {
                     Ok(Operation { verb, object: object.try_into()? })

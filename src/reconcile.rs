@@ -24,6 +24,7 @@ mod retry;
 mod scenarios;
 mod slice;
 mod status;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ use self::{
     news::News,
     object::{Key, Object, PlaneId},
     slice::Slice,
+    survey::Survey,
 };
 pub use self::{
     brake::{BrakeStatus, Limit as MassWithdrawLimit, Options as MassWithdraw},
@@ -92,6 +94,7 @@ pub struct Reconciler {
     news: News,
     history: History,
     drain: Drain,
+    survey: Survey,
     /// What an operator should know of this node, beyond what is wished and stands.
     warning: Option<String>,
     /// What is wrong with this node's chassis name.
@@ -117,6 +120,7 @@ impl Reconciler {
             news: News::default(),
             history: History::default(),
             drain: Drain::default(),
+            survey: Survey::default(),
             warning: None,
             name_trouble: None,
         }
@@ -154,8 +158,14 @@ impl Reconciler {
 
     /// Takes in what a plane says.
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
-        let learned = self.core.report(plane, report, now);
-        self.learn(learned);
+        match report {
+            Report::Backlog(backlog) => self.backlog(backlog, now),
+            Report::Originated { vrf, hosts } => self.originated(vrf, hosts, now),
+            report => {
+                let learned = self.core.report(plane, report, now);
+                self.learn(learned);
+            }
+        }
     }
 
     fn learn(&mut self, learned: Learned) {
@@ -179,7 +189,8 @@ impl Reconciler {
             self.update_frame(vni);
         }
         self.look_at_withdrawals(now);
-        let commands = self.core.poll(now);
+        let mut commands = self.core.poll(now);
+        commands.extend(self.ask_for_survey(now));
         for vni in self.core.take_changed() {
             let slice = self.core.slices.get(&Some(vni));
             self.news.tenant(vni, slice, self.intent.tenant(vni), now);
@@ -328,7 +339,7 @@ impl Reconciler {
 
     /// When `poll` should be called again at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.core.next_timeout()
+        self.core.next_timeout().into_iter().chain(self.survey.deadline()).min()
     }
 
     /// Everything is to be read back and compared.

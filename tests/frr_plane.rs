@@ -69,6 +69,37 @@ async fn one_vrf_comes_changes_and_goes() {
 }
 
 #[tokio::test]
+async fn what_bgp_originates_is_told_when_asked() {
+    let (frr, mut plane) = started().await;
+    let net = |words: &str| {
+        let words: Vec<&str> = ["ip", "-n", &frr.netns].into_iter().chain(words.split(' ')).collect();
+        harness::sh(&words);
+    };
+    net("link add one up type veth peer name two");
+    net("link set two up");
+    for address in ["20.0.0.10/32", "20.0.1.1/24", "2001:db8:1::10/128"] {
+        net(&format!("addr add {address} dev one"));
+    }
+    for family in ["ipv4", "ipv6"] {
+        let family = format!("address-family {family} unicast");
+        let lines = ["configure terminal", "router bgp 64999", &family, "redistribute connected"];
+        assert_eq!(frr.operator("bgpd", &lines).1, 0);
+    }
+    let wished: [std::net::IpAddr; 2] = ["20.0.0.10", "2001:db8:1::10"].map(|ip| ip.parse().unwrap());
+    let asked = ["default", "vrf-1001"].map(|vrf| vrf.parse().unwrap());
+    let end = std::time::Instant::now() + harness::PATIENCE;
+    loop {
+        let told = plane.survey(&asked).await;
+        assert_eq!(told[1], None, "a VRF without an instance");
+        // A /24 is no host prefix.
+        if told[0].as_ref().is_some_and(|hosts| hosts.iter().eq(&wished)) {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn lines_of_the_operator_stay_in_our_instance() {
     let (frr, mut plane) = started().await;
     plane.done(vec![(Verb::Create, vrf(1001)), (Verb::Create, bgp(64999, 1001, &["64999:1"]))]).await;

@@ -47,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let operation = Operation { verb: Verb::Create, object: KernelObject::Route(route) };
     let mut batch = Batch::new(vec![operation], usize::MAX);
-    if let Some(sent) = batch.fill(&actual, &mut Indexes::default(), 7) {
+    if let Some(sent) = batch.fill(&actual, &mut Indexes::default(), 7, usize::MAX) {
         batch.absorb(&sent, bytes, &mut actual);
     }
     assert_eq!(batch.outcomes().len(), 1);

@@ -109,7 +109,7 @@ async fn settle(
         }
         for (plane, command) in commands {
             match command {
-                Command::Read => agent.write(plane, Command::Read),
+                Command::Read | Command::Survey(_) => agent.write(plane, command),
                 Command::Apply { id, operations } => {
                     pretend(&mut agent.reconciler, &mut pretence, (plane, id, &operations));
                     steps.extend(operations.into_iter().map(|operation| (plane, operation)));

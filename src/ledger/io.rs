@@ -23,6 +23,10 @@ pub async fn run(
     let mut command = Some(Command::Read);
     while let Some(next) = command {
         let report = match next {
+            Command::Survey(_) => {
+                command = commands.recv().await;
+                continue;
+            }
             Command::Read => match file.read() {
                 Ok(read) => {
                     ledger = read;

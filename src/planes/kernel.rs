@@ -19,12 +19,13 @@ pub mod object;
 pub mod session;
 pub mod uapi;
 pub mod wire;
+pub mod zebra;
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::{
     sync::mpsc::{Receiver, Sender},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use self::{
@@ -37,8 +38,9 @@ use self::{
     session::Batch,
     uapi::{AF_INET, AF_INET6, RTPROT_KERNEL},
     wire::Writer,
+    zebra::Zebra,
 };
-use super::{Command, Operation, Outcome, Report};
+use super::{Backlog, Command, Operation, Outcome, Report};
 
 /// What the plane is told by configuration.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,9 @@ const TRIES: usize = 10;
 
 /// How long to wait after the first dump that was interrupted, doubled with each further one: five seconds in all.
 const INTERRUPTED: Duration = Duration::from_millis(5);
+
+/// How often zebra's buffers are looked at when nothing is written: others fill them, too.
+const LOOK_AT_ZEBRA: Duration = Duration::from_secs(1);
 
 /// How long to wait after the first failure, doubled up to the longest with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -117,6 +122,7 @@ async fn wait(end: Instant, why: &str, commands: &mut Commands, reports: &Report
                 Report::Results { id, outcomes: vec![Outcome::Unknown; operations.len()] }
             }
             Command::Read => Report::Down(why.to_owned()),
+            Command::Survey(_) => continue,
         };
         tell(reports, answer).await?;
     }
@@ -132,6 +138,9 @@ struct Plane {
     listening: Listening,
     actual: Actual,
     indexes: Indexes,
+    zebra: Zebra,
+    /// What was last told of zebra.
+    told: Backlog,
     /// Of the next request.
     sequence: u32,
 }
@@ -142,16 +151,24 @@ impl Plane {
         let asking = Asking::open().map_err(why)?;
         let listening = Listening::open(options.listen_buffer, asking.port()).map_err(why)?;
         let (actual, indexes) = (Actual::default(), Indexes::default());
-        let mut plane = Self { asking, listening, actual, indexes, sequence: 1 };
+        let (zebra, told) = (Zebra::default(), Backlog::default());
+        let mut plane = Self { asking, listening, actual, indexes, zebra, told, sequence: 1 };
         plane.read_everything().await?;
         Ok(plane)
     }
 
     async fn serve(&mut self, commands: &mut Commands, reports: &Reports) -> Result<(), Ended> {
         tell(reports, Report::Whole(self.actual.whole())).await?;
+        let mut look = interval(LOOK_AT_ZEBRA);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let command = tokio::select! {
                 command = commands.recv() => command.ok_or(Ended::Closed)?,
+                _ = look.tick() => {
+                    self.zebra.look();
+                    self.tell_backlog(reports).await?;
+                    continue;
+                }
                 heard = self.listening.hear(&mut self.actual) => {
                     self.keep_up(heard, reports).await?;
                     continue;
@@ -160,8 +177,18 @@ impl Plane {
             match command {
                 Command::Apply { id, operations } => self.apply(id, operations, reports).await?,
                 Command::Read => self.tell_everything(reports).await?,
+                Command::Survey(_) => {}
             }
         }
+    }
+
+    async fn tell_backlog(&mut self, reports: &Reports) -> Result<(), Ended> {
+        let backlog = self.zebra.backlog();
+        if backlog == self.told {
+            return Ok(());
+        }
+        self.told = backlog;
+        tell(reports, Report::Backlog(backlog)).await
     }
 
     /// Tells what changed by what was heard.
@@ -229,17 +256,16 @@ impl Plane {
         Ok(())
     }
 
-    /// Sends a batch, with one send always ready behind the one that the kernel is at, and tells what each changed.
-    /// Gives whether all of it was heard.
+    /// Sends a batch, no faster than zebra reads what it causes, with one send ready behind the one that the kernel is at,
+    /// and tells what each changed. Gives whether all of it was heard.
     async fn carry_out(&mut self, batch: &mut Batch, reports: &Reports) -> Result<Result<(), Deaf>, Ended> {
         let mut under_way = VecDeque::new();
         let mut heard = Ok(());
         loop {
-            while under_way.len() < 2
-                && let Some(requests) = batch.fill(&self.actual, &mut self.indexes, self.sequence)
-            {
-                under_way.push_back(self.send(requests));
+            if !batch.is_sent() && under_way.is_empty() {
+                self.zebra.wait().await;
             }
+            self.fill(batch, &mut under_way);
             let Some(sent) = under_way.pop_front() else { break };
             self.absorb(batch, &sent).await;
             if heard.is_ok() {
@@ -250,6 +276,7 @@ impl Plane {
                 self.keep_up(Ok(()), reports).await?;
             }
         }
+        self.tell_backlog(reports).await?;
         if let Some(standing) = self.look_at(batch).await
             && let Some(requests) = batch.resolve(&standing, &self.actual, &mut self.indexes, self.sequence)
         {
@@ -257,6 +284,22 @@ impl Plane {
             self.absorb(batch, &sent).await;
         }
         Ok(heard.and_then(|()| self.listening.drain(&mut self.actual)))
+    }
+
+    /// Sends as much as may be under way.
+    fn fill(&mut self, batch: &mut Batch, under_way: &mut VecDeque<Requests>) {
+        while under_way.len() < 2 && !batch.is_sent() {
+            self.zebra.look();
+            let on_the_way = under_way.iter().map(|sent: &Requests| sent.weight).sum();
+            let room = self.zebra.room(on_the_way);
+            if room == 0 && !under_way.is_empty() {
+                return;
+            }
+            let Some(requests) = batch.fill(&self.actual, &mut self.indexes, self.sequence, room) else {
+                return;
+            };
+            under_way.push_back(self.send(requests));
+        }
     }
 
     fn send(&mut self, mut requests: Requests) -> Requests {

@@ -44,11 +44,11 @@ pub struct PlaneState {
 
 /// An open key.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     slice: Option<Vni>,
     side: Side,
     rank: Rank,
-    hold: Option<Hold>,
+    pub(super) hold: Option<Hold>,
     /// While an operation is under way: the plane has told since how the object stands.
     told: bool,
     /// Likewise: something else is wished since.
@@ -73,12 +73,15 @@ pub struct Core {
     pub(super) node: Node,
     pub(super) ledger: Ledger,
     pub(super) planes: BTreeMap<PlaneId, PlaneState>,
-    wished: HashMap<Key, (Vni, Object)>,
+    pub(super) wished: HashMap<Key, (Vni, Object)>,
     tallies: BTreeMap<Vni, Tally>,
-    actual: HashMap<Key, Object>,
+    pub(super) actual: HashMap<Key, Object>,
     /// Keys that this run wished once, until they are gone: what carries no mark of its VNI is known by this.
     former: HashMap<Key, Vni>,
-    open: HashMap<Key, Open>,
+    pub(super) open: HashMap<Key, Open>,
+    /// Objects that the kernel is to tell again, since zebra has lost it, with the VNI and, where it does not stand, what
+    /// it was.
+    pub(super) untold: HashMap<Key, (Vni, Object)>,
     open_since: BTreeMap<u64, u32>,
     /// Revisions of which the last key closed since it was last asked; one may be open again.
     closed: BTreeSet<u64>,
@@ -137,6 +140,7 @@ impl Core {
             actual: HashMap::new(),
             former: HashMap::new(),
             open: HashMap::new(),
+            untold: HashMap::new(),
             open_since: BTreeMap::new(),
             closed: BTreeSet::new(),
             slices: BTreeMap::new(),
@@ -225,6 +229,8 @@ impl Core {
                 }
             }
             Report::Results { id, outcomes } => self.land(id, outcomes, now, &mut learned),
+            // No business of the bookkeeping.
+            Report::Backlog(_) | Report::Originated { .. } => {}
         }
         if plane == PlaneId::Vswitch {
             self.follow_bridges(&mut learned);

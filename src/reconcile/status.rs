@@ -21,6 +21,7 @@ use crate::{
     config::{Attach, Config},
     intent::{Localnet, Tenant, shown},
     model::Vni,
+    planes::Backlog,
     telemetry::histogram::Histogram,
 };
 
@@ -64,11 +65,28 @@ pub struct Status {
     pub problems: Vec<ProblemStatus>,
     /// How many problems there are: `problems` holds no more than 1000.
     pub problems_total: usize,
+    /// How zebra keeps up with what the kernel tells it.
+    pub zebra: ZebraStatus,
     /// Operations by plane and outcome since the start.
     pub operations: BTreeMap<String, BTreeMap<&'static str, u64>>,
     /// How long changes took from the row to the last acknowledgement.
     #[serde(skip)]
     pub latency: Histogram,
+}
+
+/// How zebra keeps up with what the kernel tells it.
+#[derive(Debug, Serialize)]
+pub struct ZebraStatus {
+    /// Bytes of its fuller receive buffer that are taken.
+    pub backlog_bytes: usize,
+    /// Notifications that it has lost, those before the agent's start included where they are known.
+    pub lost: u64,
+    /// Objects that were told again for that.
+    pub told_again: u64,
+    /// How often writes waited for it.
+    pub waits: u64,
+    /// It reads nothing, and is not waited for.
+    pub stuck: bool,
 }
 
 /// One session.
@@ -188,6 +206,7 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         tenants,
         problems,
         problems_total,
+        zebra: zebra(reconciler),
         operations,
         latency: reconciler.history.latency().clone(),
     }
@@ -197,6 +216,11 @@ fn warning(reconciler: &Reconciler) -> Option<String> {
     let warnings: Vec<&str> =
         [&reconciler.name_trouble, &reconciler.warning].into_iter().flatten().map(String::as_str).collect();
     (!warnings.is_empty()).then(|| warnings.join("; "))
+}
+
+fn zebra(reconciler: &Reconciler) -> ZebraStatus {
+    let Backlog { bytes, lost, waits, stuck } = reconciler.survey.backlog;
+    ZebraStatus { backlog_bytes: bytes, lost, told_again: reconciler.survey.told_again, waits, stuck }
 }
 
 fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {

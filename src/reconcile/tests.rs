@@ -4,6 +4,7 @@ mod braking;
 mod drift;
 mod foreign;
 mod hostile;
+mod survey;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -28,6 +28,19 @@ pub fn text(status: &Status) -> String {
     let held = status.brake.as_ref().map_or(0, |brake| brake.held_prefixes);
     page.single("brake_held_prefixes", "gauge", "Prefixes that the brake on mass withdrawals holds.", held);
     page.single("problems", "gauge", "Ports and addresses put aside.", status.problems_total);
+    let zebra = &status.zebra;
+    let bytes = "Bytes of zebra's fuller netlink receive buffer that are taken.";
+    page.single("zebra_backlog_bytes", "gauge", bytes, zebra.backlog_bytes);
+    page.single("zebra_stuck", "gauge", "1: zebra reads nothing of what the kernel tells it.", zebra.stuck);
+    page.single("zebra_waits_total", "counter", "Writes that waited until zebra had read.", zebra.waits);
+    page.single(
+        "zebra_lost_total",
+        "counter",
+        "Notifications of the kernel that zebra has lost.",
+        zebra.lost,
+    );
+    let told_again = "Objects that the kernel was made to tell zebra again.";
+    page.single("zebra_told_again_total", "counter", told_again, zebra.told_again);
     page.family("operations_total", "counter", "Operations by plane and result.");
     for (plane, results) in &status.operations {
         for (result, count) in results {

@@ -2,7 +2,8 @@
 //! refusals as the real ones make them, and faults on demand. Speaks reports and commands, no wire bytes.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -49,6 +50,10 @@ pub struct Peers {
     pub mute: Option<&'static str>,
     /// New addresses get their local route after it was asked to be removed, as the kernel's addrconf does.
     pub late_local_routes: bool,
+    /// What BGP originates, by the device that has the address.
+    pub bgp: BTreeSet<(IfName, IpAddr)>,
+    /// zebra loses what the kernel tells it.
+    pub deaf: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
     pub lose: Option<PlaneId>,
     /// Answer every batch with Unknown, and do nothing of it, that has an operation whose object reads like this.
@@ -86,6 +91,8 @@ impl Peers {
             mute: None,
             late_local_routes: false,
             refuse: HashSet::new(),
+            bgp: BTreeSet::new(),
+            deaf: false,
             lose: None,
             die_of: None,
             undo: None,
@@ -220,7 +227,24 @@ impl Peers {
         let object = object.into();
         let key = object.key();
         self.reports.entry(key.plane()).or_default().push(Change::Present(object.clone()));
+        self.hear(&object, true);
         self.objects.insert(key, object);
+    }
+
+    /// zebra hears of an address, and BGP of it.
+    fn hear(&mut self, object: &Object, stands: bool) {
+        let Object::Kernel(KernelObject::Address(address)) = object else { return };
+        match stands {
+            _ if self.deaf => false,
+            true => self.bgp.insert((address.dev, address.ip)),
+            false => self.bgp.remove(&(address.dev, address.ip)),
+        };
+    }
+
+    /// What the VRF of a VNI originates, as bgpd would tell it.
+    fn originated(&self, vrf: IfName) -> BTreeSet<IpAddr> {
+        let dummy = names::vni_of(&vrf).map(names::dummy);
+        self.bgp.iter().filter(|(dev, _)| Some(*dev) == dummy).map(|(_, ip)| *ip).collect()
     }
 
     /// Something is gone, by whoever's hand, with what goes along with it.
@@ -229,6 +253,7 @@ impl Peers {
             return;
         };
         self.reports.entry(key.plane()).or_default().push(Change::Absent(key.clone()));
+        self.hear(&object, false);
         match object {
             Object::Kernel(KernelObject::Link(link)) => {
                 self.take_all(|object| depends_on(object, link.name, &link.kind));
@@ -379,7 +404,8 @@ impl Peers {
             let Object::Frr(FrrObject::Vrf(mut vrf)) = object else { continue };
             let Some(vni) = vrf.vni.and_then(Vni::new).filter(|_| !vrf.up) else { continue };
             let devices = [names::vrf(vni), names::bridge(vni), names::vxlan(vni)];
-            vrf.up = devices.iter().all(|device| self.objects.contains_key(&KernelKey::Link(*device).into()));
+            vrf.up = !self.deaf
+                && devices.iter().all(|device| self.objects.contains_key(&KernelKey::Link(*device).into()));
             if vrf.up {
                 self.put(FrrObject::Vrf(vrf));
             }
@@ -445,9 +471,16 @@ impl Peers {
         command: Command<Object>,
         now: Instant,
     ) {
-        let Command::Apply { id, operations } = command else {
-            self.read(reconciler, plane, now);
-            return;
+        let (id, operations) = match command {
+            Command::Apply { id, operations } => (id, operations),
+            Command::Read => return self.read(reconciler, plane, now),
+            Command::Survey(vrfs) => {
+                for vrf in vrfs {
+                    let hosts = Some(self.originated(vrf));
+                    reconciler.report(plane, Report::Originated { vrf, hosts }, now);
+                }
+                return;
+            }
         };
         self.batches.push(Vec::new());
         if self.lose == Some(plane) {

@@ -1,8 +1,10 @@
 //! A real FRR in a network namespace and a directory of its own, the plane on its sockets, and an operator's vty.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
+    net::IpAddr,
     os::unix::{fs::chown, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use bgp_agent::planes::{
-    Change, Command as Order, Operation, Outcome, Report, Verb,
-    frr::{
-        Options,
-        object::{FrrKey, FrrObject},
-        run,
+use bgp_agent::{
+    model::IfName,
+    planes::{
+        Change, Command as Order, Operation, Outcome, Report, Verb,
+        frr::{
+            Options,
+            object::{FrrKey, FrrObject},
+            run,
+        },
     },
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -203,6 +208,21 @@ impl Plane {
     pub async fn read(&mut self) -> Vec<FrrObject> {
         self.orders.send(Order::Read).await.expect("the plane lives");
         self.whole().await
+    }
+
+    /// What BGP originates in these VRFs.
+    #[allow(dead_code, reason = "not in every test file")]
+    pub async fn survey(&mut self, vrfs: &[IfName]) -> Vec<Option<BTreeSet<IpAddr>>> {
+        self.orders.send(Order::Survey(vrfs.to_vec())).await.expect("the plane lives");
+        let mut told = BTreeMap::new();
+        while told.len() < vrfs.len() {
+            match self.report().await {
+                Report::Originated { vrf, hosts } => drop(told.insert(vrf, hosts)),
+                Report::Changed(_) => {}
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        vrfs.iter().map(|vrf| told.remove(vrf).flatten()).collect()
     }
 
     /// Sends a batch and does not wait.

@@ -7,6 +7,7 @@
 mod pace;
 mod stage;
 mod vni;
+mod zebra;
 
 use std::fs;
 

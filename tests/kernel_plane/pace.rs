@@ -81,7 +81,7 @@ async fn bare_loop(operations: Vec<Operation<KernelObject>>, names: &[String]) -
     }
     let mut batch = Batch::new(operations, usize::MAX);
     let (mut indexes, mut sends) = (Indexes::default(), Vec::new());
-    while let Some(mut requests) = batch.fill(&actual, &mut indexes, 1) {
+    while let Some(mut requests) = batch.fill(&actual, &mut indexes, 1, usize::MAX) {
         sends.push((requests.take_bytes(), requests.last()));
     }
     let mut asking = Asking::open().unwrap();

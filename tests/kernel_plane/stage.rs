@@ -6,7 +6,7 @@ use std::{collections::HashMap, fs, process::Command as Program, time::Duration}
 use bgp_agent::{
     model::{IfName, Vni},
     planes::{
-        Change, Command, Operation, Outcome, Report, Verb,
+        Backlog, Change, Command, Operation, Outcome, Report, Verb,
         kernel::{self, Options, object::*},
     },
 };
@@ -64,6 +64,7 @@ pub struct Plane {
     pub reports: Receiver<Report<KernelObject, KernelKey>>,
     pub view: HashMap<KernelKey, KernelObject>,
     pub wholes: usize,
+    pub backlog: Backlog,
     batches: u64,
 }
 
@@ -76,7 +77,8 @@ impl Plane {
         let (commands, taken) = channel(8);
         let (told, reports) = channel(64);
         tokio::spawn(kernel::run(options, taken, told));
-        let mut plane = Self { commands, reports, view: HashMap::new(), wholes: 0, batches: 0 };
+        let (view, backlog) = (HashMap::new(), Backlog::default());
+        let mut plane = Self { commands, reports, view, wholes: 0, backlog, batches: 0 };
         plane.until("the first view", |plane| plane.wholes > 0).await;
         plane
     }
@@ -97,6 +99,8 @@ impl Plane {
                 }
             }
             Report::Results { outcomes, .. } => return Some(outcomes),
+            Report::Backlog(backlog) => self.backlog = backlog,
+            Report::Originated { .. } => panic!("the kernel knows no BGP"),
         }
         None
     }

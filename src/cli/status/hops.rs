@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Vni};
+use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Vni, planes::frr::decode};
 
 /// Adds `bgpd` and `type5` to the prefixes of every tenant in this status.
 pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
@@ -18,27 +18,15 @@ pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// How many prefixes the VRF's instance originates itself; what it imported is somebody else's.
+/// How many host prefixes the VRF's instance originates itself; what it imported is somebody else's.
 fn originated(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
     let vrf = names::vrf(vni);
     let mut count = 0;
     for family in ["ipv4", "ipv6"] {
-        let table = bgpd.json(&format!("show bgp vrf {vrf} {family} unicast json"))?;
-        let own = |paths: &Value| {
-            let mut paths = paths.as_array().into_iter().flatten();
-            // Redistributed routes have no neighbour: bgpd calls theirs `(unspec)`.
-            paths.any(|path| {
-                path["peerId"] == "(unspec)" && path["announceNexthopSelf"].is_null() && is_own(path)
-            })
-        };
-        count += table["routes"].as_object().into_iter().flatten().filter(|(_, paths)| own(paths)).count();
+        let table = bgpd.show(&format!("show bgp vrf {vrf} {family} unicast json"))?;
+        count += decode::originated(&table).map_or(0, |hosts| hosts.len());
     }
     Ok(count)
-}
-
-/// Redistributed, with weight 32768 (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h), as nothing that was imported has.
-fn is_own(path: &Value) -> bool {
-    path["weight"] == 32768
 }
 
 /// How many type-5 routes stand under the route distinguisher of the VNI.

@@ -5,12 +5,14 @@
 
 mod bgp;
 mod evpn;
+mod originated;
 #[cfg(test)]
 mod tests;
 mod vrf;
 
 pub use bgp::bgp;
 pub use evpn::l3vnis;
+pub use originated::originated;
 pub use vrf::{vrf_blocks, vrf_list};
 
 use crate::model::Asn;

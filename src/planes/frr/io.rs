@@ -24,7 +24,10 @@ use super::{
     actual::View,
     object::{FrrKey, FrrObject},
 };
-use crate::planes::{Change, Command, Operation, Outcome, Report};
+use crate::{
+    model::IfName,
+    planes::{Change, Command, Operation, Outcome, Report},
+};
 
 /// Between two looks at everything. Reading 1,000 VRFs with their BGP instances costs FRR about 20 ms.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -117,6 +120,7 @@ impl Plane {
             match command {
                 Command::Apply { id, operations } => self.unknown(id, &operations).await?,
                 Command::Read => self.report(Report::Down(reason.to_owned())).await?,
+                Command::Survey(_) => {}
             }
         }
     }
@@ -143,10 +147,18 @@ impl Plane {
                         self.report(Report::Whole(seen.view.objects())).await?;
                     }
                     Command::Apply { id, operations } => self.apply(peers, &mut seen, id, &operations).await?,
+                    Command::Survey(vrfs) => seen.survey = vrfs,
                 },
                 () = sleep_until(seen.next_look) => {
                     let newer = peers.look().await?;
                     self.changed(seen.take(newer)).await?;
+                }
+                // One by one, with commands in between: a large table takes bgpd a while.
+                () = std::future::ready(()), if !seen.survey.is_empty() => {
+                    if let Some(vrf) = seen.survey.pop() {
+                        let hosts = peers.originated(vrf).await?;
+                        self.report(Report::Originated { vrf, hosts }).await?;
+                    }
                 }
                 () = sleep_until(seen.next_watch), if seen.watches() => {
                     let up = peers.l3vnis(&seen.view.waiting()).await?;
@@ -199,12 +211,20 @@ struct Seen {
     next_look: Instant,
     next_watch: Instant,
     watch: Duration,
+    /// The VRFs whose prefixes are still to be told.
+    survey: Vec<IfName>,
 }
 
 impl Seen {
     fn new(view: View) -> Self {
         let now = Instant::now();
-        let seen = Self { view, next_look: now + LOOK_EVERY, next_watch: now + WATCH.0, watch: WATCH.0 };
+        let seen = Self {
+            view,
+            next_look: now + LOOK_EVERY,
+            next_watch: now + WATCH.0,
+            watch: WATCH.0,
+            survey: Vec::new(),
+        };
         seen.warn();
         seen
     }

@@ -34,6 +34,8 @@ pub enum Line {
     ShowL3Vni(u32),
     /// `show bgp l2vpn evpn route detail type prefix json`
     ShowPrefixRoutes,
+    /// `show bgp vrf X F json`
+    ShowTable(IfName, Family),
     /// `vrf` alone: incomplete where VRFs are configured, unknown elsewhere, and without effect in both.
     VrfProbe,
     /// `vrf X`
@@ -103,6 +105,7 @@ impl fmt::Display for Line {
             Self::ShowL3Vnis => f.write_str("show evpn vni detail json"),
             Self::ShowL3Vni(vni) => write!(f, "show evpn vni {vni} json"),
             Self::ShowPrefixRoutes => f.write_str("show bgp l2vpn evpn route detail type prefix json"),
+            Self::ShowTable(vrf, family) => write!(f, "show bgp vrf {vrf} {family} json"),
             Self::VrfProbe => f.write_str("vrf"),
             Self::Vrf(vrf) => write!(f, "vrf {vrf}"),
             Self::NoVrf(vrf) => write!(f, "no vrf {vrf}"),

@@ -23,6 +23,8 @@ pub struct Requests {
     writer: Writer,
     first: u32,
     steps: Vec<Step>,
+    /// What they add to zebra's buffers, in bytes.
+    pub weight: usize,
 }
 
 /// One message of an operation.
@@ -39,7 +41,7 @@ pub struct Step {
 impl Requests {
     /// No messages; the first one will have this sequence number.
     pub fn new(first: u32) -> Self {
-        Self { writer: Writer::default(), first, steps: Vec::new() }
+        Self { writer: Writer::default(), first, steps: Vec::new(), weight: 0 }
     }
 
     /// All messages, as one send takes them; they are given away.

@@ -20,6 +20,7 @@ use super::{
     object::*,
     uapi::{AF_INET, AF_INET6},
     wire::{Malformed, messages},
+    zebra,
 };
 use crate::{
     model::IfName,
@@ -53,14 +54,22 @@ impl Batch {
         Self { operations, outcomes, next: 0, made: HashMap::new(), clashes: Vec::new(), most }
     }
 
-    /// What is to be sent next, from this sequence number on; None: nothing is left. It may be asked for before the
-    /// answers to what went before are there.
-    pub fn fill(&mut self, actual: &Actual, indexes: &mut Indexes, sequence: u32) -> Option<Requests> {
+    /// What is to be sent next, from this sequence number on, where zebra has so many bytes of `room` (one operation is
+    /// sent however little that is); None: nothing is left. It may be asked for before the answers to what went before
+    /// are there.
+    pub fn fill(
+        &mut self,
+        actual: &Actual,
+        indexes: &mut Indexes,
+        sequence: u32,
+        room: usize,
+    ) -> Option<Requests> {
         let mut out = Requests::new(sequence);
         let mut scene = Scene { actual, made: &mut self.made, indexes };
         while let Some(operation) = self.operations.get(self.next)
             && out.size() < SEND_BYTES
             && out.steps().len() < self.most
+            && (out.weight == 0 || out.weight + zebra::weight(operation) <= room)
         {
             if self.outcomes[self.next] != Outcome::Done {
                 self.next += 1;
@@ -69,9 +78,15 @@ impl Batch {
             if let Err(why) = encode::operation(self.next, operation, &mut scene, &mut out) {
                 self.outcomes[self.next] = failed(operation, &why);
             }
+            out.weight += zebra::weight(operation);
             self.next += 1;
         }
         out.closed()
+    }
+
+    /// Whether all was sent or needs not be.
+    pub fn is_sent(&self) -> bool {
+        self.next == self.operations.len()
     }
 
     /// The VRFs that are to be removed: which operation, and the table.
@@ -306,7 +321,7 @@ mod tests {
     }
 
     fn fill(batch: &mut Batch, actual: &Actual) -> Requests {
-        batch.fill(actual, &mut Indexes::default(), 10).unwrap()
+        batch.fill(actual, &mut Indexes::default(), 10, usize::MAX).unwrap()
     }
 
     /// Answers as the kernel gives them: sequence number, error number, words.
@@ -408,7 +423,7 @@ mod tests {
         for room in [ROOM, 400] {
             let mut batch = Batch::new((0..10_000).map(operation).collect(), room);
             let (mut sequence, mut total) = (1, 0);
-            while let Some(mut sent) = batch.fill(&actual, &mut Indexes::default(), sequence) {
+            while let Some(mut sent) = batch.fill(&actual, &mut Indexes::default(), sequence, usize::MAX) {
                 (sequence, total) = (sent.next(), total + sent.steps().len());
                 assert!(sent.take_bytes().len() < SEND_BYTES + 1024);
                 assert!(sent.steps().len() <= room, "an answer to each has room");

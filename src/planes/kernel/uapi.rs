@@ -46,10 +46,13 @@ pub const RTM_NEWNETCONF: u16 = 80;
 pub const RTNLGRP_LINK: u32 = 1;
 pub const RTNLGRP_NEIGH: u32 = 3;
 pub const RTNLGRP_IPV4_IFADDR: u32 = 5;
+pub const RTNLGRP_IPV4_MROUTE: u32 = 6;
 pub const RTNLGRP_IPV4_ROUTE: u32 = 7;
 pub const RTNLGRP_IPV6_IFADDR: u32 = 9;
 pub const RTNLGRP_IPV6_ROUTE: u32 = 11;
 pub const RTNLGRP_IPV4_NETCONF: u32 = 24;
+pub const RTNLGRP_IPV6_NETCONF: u32 = 25;
+pub const RTNLGRP_MPLS_NETCONF: u32 = 28;
 pub const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 /// The table that local routes are in unless their link is in a VRF.
 pub const RT_TABLE_LOCAL: u32 = 255;

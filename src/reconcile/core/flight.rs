@@ -69,7 +69,7 @@ impl Core {
         self.is_whole(PlaneId::Ledger) && self.is_whole(PlaneId::Vswitch)
     }
 
-    pub(super) fn is_whole(&self, plane: PlaneId) -> bool {
+    pub(in crate::reconcile) fn is_whole(&self, plane: PlaneId) -> bool {
         self.planes.get(&plane).is_some_and(|state| state.whole)
     }
 
@@ -204,6 +204,7 @@ impl Core {
             if is_answered {
                 self.alone.remove(&(plane, open.slice));
             }
+            self.untold.remove(&key);
             let count = self.operations.entry((plane, outcome_word(&outcome))).or_default();
             *count += 1;
             match outcome {

@@ -28,7 +28,7 @@ struct Assessment {
 impl Core {
     /// Judges a key anew. One whose operation is under way is judged when that lands; one that was refused waits for its
     /// time, unless something has changed.
-    pub(super) fn judge(&mut self, key: &Key, changed: bool) {
+    pub(in crate::reconcile) fn judge(&mut self, key: &Key, changed: bool) {
         self.judge_seen(key, changed, false);
     }
 
@@ -100,6 +100,9 @@ impl Core {
     }
 
     fn assess(&self, key: &Key, stood: bool) -> Option<Assessment> {
+        if let Some(assessment) = self.assess_untold(key) {
+            return Some(assessment);
+        }
         let actual = self.actual.get(key);
         if let Some((vni, wished)) = self.wished.get(key) {
             let hold = match actual {
@@ -127,6 +130,16 @@ impl Core {
         };
         let hold = self.brake.holds(key).then_some(Hold::Braked);
         Some(Assessment { slice, side: Side::Remove, rank: order::remove(actual), hold })
+    }
+
+    /// What stands as wished, or is gone as wished, is open all the same while it is to be told again.
+    fn assess_untold(&self, key: &Key) -> Option<Assessment> {
+        let (vni, object) = self.untold.get(key)?;
+        let (side, rank) = match self.wished.contains_key(key) {
+            true => (Side::Build, order::build(object)),
+            false => (Side::Remove, order::remove(object)),
+        };
+        Some(Assessment { slice: Some(*vni), side, rank, hold: None })
     }
 
     fn past(&self, vni: Vni, stood: bool) -> Past {
@@ -162,6 +175,14 @@ impl Core {
     /// What is to be done about an open key.
     pub(super) fn operation(&self, key: &Key) -> Option<Operation<Object>> {
         let actual = self.actual.get(key);
+        if let Some((_, object)) = self.untold.get(key) {
+            let verb = match (object, actual) {
+                (_, None) => Verb::Create,
+                (Object::Kernel(KernelObject::Link(_)), Some(_)) => Verb::Update,
+                (_, Some(_)) => Verb::Remove,
+            };
+            return Some(Operation { verb, object: object.clone() });
+        }
         let Some((vni, wished)) = self.wished.get(key) else {
             return Some(match actual? {
                 // FRR's VRF goes in two steps.

@@ -1,13 +1,20 @@
 //! The daemons of one FRR together: which of them owns what, and reading all that they have.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::Path,
+};
 
 use super::peer::{Lost, Peer};
-use crate::planes::frr::{
-    actual::{Texts, View},
-    decode,
-    dialect::{self, Commit, Daemon},
-    line::Line,
+use crate::{
+    model::IfName,
+    planes::frr::{
+        actual::{Texts, View},
+        decode,
+        dialect::{self, Commit, Daemon},
+        line::{Family, Line},
+    },
 };
 
 /// Up to how many L3VNIs are asked for one by one: 0.02 ms each, where the whole list costs 5 ms with 1,000.
@@ -90,6 +97,18 @@ impl Peers {
         let lines: Vec<_> = vnis.iter().copied().map(Line::ShowL3Vni).collect();
         let replies = self.zebra.ask(&lines).await?;
         Ok(replies.iter().flat_map(|reply| decode::l3vnis(&reply.text)).collect())
+    }
+
+    /// The host prefixes that the instance of a VRF originates; None: bgpd does not say, as where there is no instance.
+    pub async fn originated(&mut self, vrf: IfName) -> Result<Option<BTreeSet<IpAddr>>, Lost> {
+        let tables = [Family::Ipv4, Family::Ipv6].map(|family| Line::ShowTable(vrf, family));
+        let replies = self.bgpd.ask(&tables).await?;
+        let mut all = BTreeSet::new();
+        for reply in &replies {
+            let Some(hosts) = decode::originated(&reply.text) else { return Ok(None) };
+            all.extend(hosts);
+        }
+        Ok(Some(all))
     }
 
     /// Waits until any of them goes away.

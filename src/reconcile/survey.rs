@@ -1,0 +1,230 @@
+//! What zebra has lost of what the kernel told it: after a loss, what BGP originates is compared with what stands, and only
+//! what differs is told again.
+//!
+//! An address that BGP lacks is taken away and put back; one that it has though it is gone is put back and taken away; the
+//! kernel tells both anew. Where zebra does not have a tenant's L3VNI up, the tenant's links are told again. Two looks must
+//! agree, so that what is only on its way is left alone. Pure: time is passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Reconciler,
+    core::Core,
+    object::{Key, Object, PlaneId},
+    slice::Hold,
+};
+use crate::{
+    intent::{Tenant, names},
+    model::{IfName, Vni},
+    planes::{
+        Backlog, Command,
+        frr::object::FrrKey,
+        kernel::object::{Address, KernelKey, KernelObject},
+    },
+};
+
+/// How long after the last loss the first look is taken, and the second after the first. zebra and bgpd take some 25,000
+/// prefixes a second.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long bgpd may take to answer for all VRFs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How zebra keeps up, and what was done about what it lost.
+#[derive(Debug, Default)]
+pub struct Survey {
+    pub(super) backlog: Backlog,
+    /// Objects told again since the start.
+    pub(super) told_again: u64,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Quiet,
+    /// The next look is due. What the first look found, if that was taken.
+    Due(Instant, Option<HashSet<Key>>),
+    Asked(Look),
+}
+
+/// A look that is being taken.
+#[derive(Debug)]
+struct Look {
+    since: Instant,
+    /// The VRFs that have not been told of yet, and what stood there as wished when they were asked for.
+    owed: BTreeMap<IfName, (Vni, BTreeSet<IpAddr>)>,
+    /// All addresses that stood by VRF, whoever's.
+    held: HashSet<(IfName, IpAddr)>,
+    first: Option<HashSet<Key>>,
+    found: HashMap<Key, (Vni, Object)>,
+}
+
+impl Survey {
+    /// How zebra keeps up by now.
+    fn heard(&mut self, backlog: Backlog, now: Instant) {
+        if backlog.lost > self.backlog.lost {
+            let lost = backlog.lost - self.backlog.lost;
+            tracing::warn!(
+                lost,
+                "zebra has lost notifications of the kernel: BGP is compared with what stands"
+            );
+            self.state = State::Due(now + SETTLE, None);
+        }
+        self.backlog = backlog;
+    }
+
+    /// When something is to be done.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Quiet => None,
+            State::Due(at, _) => Some(*at),
+            State::Asked(look) => Some(look.since + PATIENCE),
+        }
+    }
+}
+
+impl Reconciler {
+    /// How zebra keeps up by now.
+    pub(super) fn backlog(&mut self, backlog: Backlog, now: Instant) {
+        self.survey.heard(backlog, now);
+    }
+
+    /// The question to FRR, when it is time for one: not while zebra has still to read.
+    pub(super) fn ask_for_survey(&mut self, now: Instant) -> Option<(PlaneId, Command<Object>)> {
+        let due = self.survey.deadline().is_some_and(|due| due <= now);
+        if !due {
+            return None;
+        }
+        let first = match std::mem::take(&mut self.survey.state) {
+            State::Due(_, first) => first,
+            State::Quiet | State::Asked(_) => None,
+        };
+        let all_read = self.core.is_whole(PlaneId::Frr) && self.core.is_whole(PlaneId::Kernel);
+        if self.survey.backlog.bytes > 0 || !all_read {
+            self.survey.state = State::Due(now + SETTLE, first);
+            return None;
+        }
+        let mut standing = self.core.standing_hosts();
+        let tenants = self.intent.tenants().map(|tenant| tenant.vni);
+        let owed: BTreeMap<_, _> =
+            tenants.map(|vni| (names::vrf(vni), (vni, standing.remove(&vni).unwrap_or_default()))).collect();
+        let vrfs = owed.keys().copied().collect();
+        let held = self.core.held_addresses();
+        self.survey.state = State::Asked(Look { since: now, owed, held, first, found: HashMap::new() });
+        Some((PlaneId::Frr, Command::Survey(vrfs)))
+    }
+
+    /// What BGP originates in a VRF.
+    pub(super) fn originated(&mut self, vrf: IfName, hosts: Option<BTreeSet<IpAddr>>, now: Instant) {
+        let State::Asked(look) = &mut self.survey.state else { return };
+        let Some((vni, stood)) = look.owed.remove(&vrf) else { return };
+        if let Some(hosts) = hosts {
+            let tenant = self.intent.tenant(vni);
+            let is_stale = |ip: &&IpAddr| {
+                !look.held.contains(&(vrf, **ip)) && tenant.is_some_and(|tenant| is_of(tenant, **ip))
+            };
+            let stale = hosts.difference(&stood).filter(is_stale);
+            let differing: Vec<IpAddr> = stood.difference(&hosts).chain(stale).copied().collect();
+            for ip in differing {
+                let object: Object = KernelObject::Address(Address::host(names::dummy(vni), ip)).into();
+                look.found.insert(object.key(), (vni, object));
+            }
+        }
+        if look.owed.is_empty() {
+            self.surveyed(now);
+        }
+    }
+
+    /// The look is complete.
+    fn surveyed(&mut self, now: Instant) {
+        let State::Asked(mut look) = std::mem::take(&mut self.survey.state) else { return };
+        for (key, vni, link) in self.core.links_of_l3vnis_down() {
+            look.found.insert(key, (vni, link));
+        }
+        if look.found.is_empty() {
+            tracing::info!("BGP has all that stands");
+            return;
+        }
+        let Some(first) = look.first else {
+            self.survey.state = State::Due(now + SETTLE, Some(look.found.into_keys().collect()));
+            return;
+        };
+        let agreed = look.found.into_iter().filter(|(key, _)| first.contains(key));
+        let mut count = 0;
+        for (key, (vni, object)) in agreed {
+            count += u64::from(self.core.tell_again(key, vni, object));
+        }
+        self.survey.told_again += count;
+        tracing::warn!(count, "what zebra has lost is told again");
+        // Until two looks find nothing: this may be lost, too.
+        self.survey.state = State::Due(now + SETTLE, None);
+    }
+}
+
+/// Whether an address is the tenant's: others may have prefixes of their own in the VRF.
+fn is_of(tenant: &Tenant, ip: IpAddr) -> bool {
+    tenant.subnets.iter().any(|subnet| subnet.prefix.contains(&ip))
+        || tenant.gateways.iter().any(|gateway| gateway.addresses.contains(&ip))
+}
+
+impl Core {
+    /// An object is to be told again: taken away and put back; a link in place; an address that does not stand put there
+    /// and taken away. Gives whether it is still as it was found.
+    fn tell_again(&mut self, key: Key, vni: Vni, object: Object) -> bool {
+        let wished = self.wished.contains_key(&key);
+        if self.open.contains_key(&key) || wished != self.actual.contains_key(&key) {
+            return false;
+        }
+        self.untold.insert(key.clone(), (vni, object));
+        self.judge(&key, true);
+        true
+    }
+
+    /// Addresses by the VRF that their link is in.
+    fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
+        let held = self.actual.values().filter_map(|object| match object {
+            Object::Kernel(KernelObject::Address(address)) => {
+                Some((self.master_of(address.dev)?, address.ip))
+            }
+            _ => None,
+        });
+        held.collect()
+    }
+
+    fn master_of(&self, dev: IfName) -> Option<IfName> {
+        match self.actual.get(&KernelKey::Link(dev).into()) {
+            Some(Object::Kernel(KernelObject::Link(link))) => link.master,
+            _ => None,
+        }
+    }
+
+    /// The links of tenants whose L3VNI is wished and that zebra does not have up.
+    fn links_of_l3vnis_down(&self) -> Vec<(Key, Vni, Object)> {
+        let down = self.wished.iter().filter_map(|(key, (vni, _))| {
+            let waits = self.open.get(key).is_some_and(|open| matches!(open.hold, Some(Hold::Settling(_))));
+            (matches!(key, Key::Frr(FrrKey::Vrf(_))) && waits).then_some(*vni)
+        });
+        let frames = down.filter_map(|vni| Some((vni, &self.slices.get(&Some(vni))?.frame)));
+        let links = frames.flat_map(|(vni, frame)| frame.iter().map(move |key| (vni, key)));
+        let standing = links.filter(|(_, key)| matches!(key, Key::Kernel(KernelKey::Link(_))));
+        standing.filter_map(|(vni, key)| Some((key.clone(), vni, self.wished.get(key)?.1.clone()))).collect()
+    }
+
+    /// The addresses that stand as wished, by VNI.
+    fn standing_hosts(&self) -> BTreeMap<Vni, BTreeSet<IpAddr>> {
+        let mut hosts: BTreeMap<Vni, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (key, (vni, object)) in &self.wished {
+            if let Object::Kernel(KernelObject::Address(address)) = object
+                && !self.open.contains_key(key)
+            {
+                hosts.entry(*vni).or_default().insert(address.ip);
+            }
+        }
+        hosts
+    }
+}
