@@ -50,7 +50,9 @@ expected_state() {
 }
 
 expected_link() { # expected_link VNI NAME KIND MASTER DETAIL
-  echo "link $2 $3 of $1 in $4 up none${5:+ $5}"
+  local mtu= # that of a VRF is no limit, that of a port that OVS made is OVS's
+  [[ ! $3 =~ ^(bridge|vxlan|dummy|veth)$ ]] || mtu=1500
+  echo "link $2 $3 of $1 in $4 up none${mtu:+ mtu=$mtu}${5:+ $5}"
 }
 
 routing() { echo "settings $1 forwarding=1 rp_filter=0"; }
@@ -59,7 +61,7 @@ expected_tenant() { # VNI [AS]
   local vrf=vrf-$1
   as[$1]=${2:-$AS}
   expected_link "$1" "$vrf" vrf - "table=$1"
-  expected_link "$1" "br-$1" bridge "$vrf" stp=0
+  expected_link "$1" "br-$1" bridge "$vrf" "stp=0 pvid=0"
   expected_link "$1" "vxlan-$1" vxlan "br-$1" "id=$1 local=$VTEP port=4789 learning=false"
   expected_link "$1" "lo-$1" dummy "$vrf"
   routing "$vrf"
@@ -158,7 +160,8 @@ seen_state() {
   ip -d -j link show | jq -r '.[] | select(.ifalias // "" | startswith("bgp-agent ")) | .linkinfo as $info | $info.info_data as $data
     | "link \(.ifname) \($info.info_kind) of \(.ifalias[10:]) in \(if .master == "ovs-system" then "-" else .master // "-" end)"
       + " \(if .flags | index("UP") then "up" else "down" end) \(.inet6_addr_gen_mode) "
-      + ({ vrf: "table=\($data.table)", bridge: "stp=\($data.stp_state)", veth: "peer=\(.link)",
+      + (if $info.info_kind | test("^(bridge|vxlan|dummy|veth)$") then "mtu=\(.mtu) " else "" end)
+      + ({ vrf: "table=\($data.table)", bridge: "stp=\($data.stp_state) pvid=\($data.vlan_default_pvid)", veth: "peer=\(.link)",
            vxlan: "id=\($data.id) local=\($data.local) port=\($data.port) learning=\($data.learning)" }[$info.info_kind] // "")'
   for link in $(marked_links | grep -E '^(vrf|br|veth-vrf|vv|vlan|vl)-'); do
     echo "settings $link forwarding=$(<"/proc/sys/net/ipv4/conf/$link/forwarding") rp_filter=$(<"/proc/sys/net/ipv4/conf/$link/rp_filter")"

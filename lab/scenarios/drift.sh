@@ -16,7 +16,8 @@ repairs() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log; }
 
 links() {
   ip -j -d link show | jq -c '.[] | select(.ifalias // "" | startswith("bgp-agent"))
-    | [.ifname, .linkinfo.info_kind, .master, .mtu, .ifalias, .inet6_addr_gen_mode, (.flags | index("UP") != null)]' | sort
+    | [.ifname, .linkinfo.info_kind, .master, .mtu, .ifalias, .inet6_addr_gen_mode, (.flags | index("UP") != null),
+       (.linkinfo.info_data | .stp_state, .vlan_default_pvid, .learning)]' | sort
 }
 addresses() { ip -o address show dev lo-1001 | sed 's/^[0-9]*: //' | sort; }
 neighbours() { ip neigh show dev veth-vrf-1001 nud permanent | sort; }
@@ -33,6 +34,9 @@ for dev in br-1001 vxlan-1001 lo-1001 veth-vrf-1001; do spoil links ip link set 
 spoil links ip link set vxlan-1001 mtu 1400
 spoil links ip link set lo-1001 alias "of somebody"
 spoil links ip link set br-1001 addrgenmode eui64
+spoil links ip link set br-1001 type bridge stp_state 1
+spoil links ip link set br-1001 type bridge vlan_default_pvid 1
+spoil links ip link set vxlan-1001 type vxlan learning
 spoil forwarding sysctl -qw net.ipv4.conf.veth-vrf-1001.forwarding=0
 spoil addresses ip address del $VM4/32 dev lo-1001
 spoil addresses ip address flush dev lo-1001

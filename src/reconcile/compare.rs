@@ -117,6 +117,7 @@ fn covers(actual: &Settings, wished: &Settings) -> bool {
     has(wished.no_ipv6_autogen, actual.no_ipv6_autogen)
         && has(wished.ipv4_forwarding, actual.ipv4_forwarding)
         && has(wished.no_rp_filter, actual.no_rp_filter)
+        && has(wished.plain, actual.plain)
 }
 
 fn port(wished: &OvsPort, actual: &OvsPort) -> Verdict {

@@ -120,13 +120,13 @@ impl Frame {
         let vni = tenant.vni;
         let (vrf, bridge) = (names::vrf(vni), names::bridge(vni));
         let quiet = Settings { no_ipv6_autogen: true, ..Settings::default() };
-        let routing = Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true };
+        let routing = Settings { ipv4_forwarding: true, no_rp_filter: true, ..quiet };
         self.push(link(vni, vrf, LinkKind::Vrf { table: vni.get() }, None, routing));
-        self.push(link(vni, bridge, LinkKind::Bridge, Some(vrf), routing));
+        self.push(link(vni, bridge, LinkKind::Bridge, Some(vrf), Settings { plain: true, ..routing }));
         self.push(link(vni, names::dummy(vni), LinkKind::Dummy, Some(vrf), quiet));
         if let Some(local) = self.known(node.vtep(config)) {
             let kind = LinkKind::Vxlan { id: vni.get(), port: config.evpn_udp_dstport, local };
-            self.push(link(vni, names::vxlan(vni), kind, Some(bridge), quiet));
+            self.push(link(vni, names::vxlan(vni), kind, Some(bridge), Settings { plain: true, ..quiet }));
         }
         for default in [Prefix::V4(ipnet::Ipv4Net::default()), Prefix::V6(ipnet::Ipv6Net::default())] {
             let next_hop = NextHop::Unreachable;
@@ -161,8 +161,8 @@ impl Frame {
     /// The devices between the VRF and the provider bridge of the `n`th localnet.
     fn tie(&mut self, vni: Vni, n: usize, localnet: &Localnet, attach: Attach, node: &Node) -> Option<Tie> {
         let vrf = names::vrf(vni);
-        let routing = Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true };
         let quiet = Settings { no_ipv6_autogen: true, ..Settings::default() };
+        let routing = Settings { ipv4_forwarding: true, no_rp_filter: true, ..quiet };
         let bridge = self.known(node.bridge_of(&localnet.network));
         let wished = |bridge, name| OvsPort::wished(bridge, name, vni);
         if let Some(tag) = localnet.tag {

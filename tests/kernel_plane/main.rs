@@ -191,6 +191,16 @@ fn what_others_do_is_seen() {
             plane.until("the changed settings", is_told).await;
         }
 
+        let plain = |plane: &Plane, name: &str| plane.link(name).is_some_and(|link| link.settings.plain);
+        assert!(plain(&plane, "br-1001") && plain(&plane, "vxlan-1001"));
+        run("ip link set br-1001 type bridge stp_state 1");
+        run("ip link set vxlan-1001 type vxlan learning");
+        let neither = |plane: &Plane| !plain(plane, "br-1001") && !plain(plane, "vxlan-1001");
+        plane.until("STP and learning", neither).await;
+        let bridge = update(link("br-1001", LinkKind::Bridge));
+        plane.done(vec![bridge, update(inside("br-1001", link("vxlan-1001", vxlan("100.65.0.1"))))]).await;
+        assert!(plain(&plane, "br-1001") && plain(&plane, "vxlan-1001"));
+
         run("ip link del vxlan-1001");
         plane.until("the VXLAN device gone", |plane| plane.link("vxlan-1001").is_none()).await;
         run("ip link set br-1001 up"); // br-1001 is as before

@@ -177,7 +177,8 @@ pub fn remove(object: impl Into<KernelObject>) -> Operation<KernelObject> {
     Operation { verb: Verb::Remove, object: object.into() }
 }
 
-pub const SETTINGS: Settings = Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true };
+pub const SETTINGS: Settings =
+    Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true, plain: false };
 
 pub fn link(name: &str, kind: LinkKind) -> Link {
     Link {

@@ -19,9 +19,9 @@ pub enum LinkKind {
         /// Table id.
         table: u32,
     },
-    /// A bridge without STP, whose ports get no VLAN.
+    /// A bridge.
     Bridge,
-    /// A VXLAN device without learning.
+    /// A VXLAN device.
     Vxlan {
         /// The VNI.
         id: u32,
@@ -63,7 +63,7 @@ pub struct Link {
     pub mac: Option<MacAddr>,
 }
 
-/// Per-device settings that the agent keeps on devices of its own, all carried by IFLA_AF_SPEC of the link messages.
+/// Per-device settings that the agent keeps on devices of its own, all carried by the link messages.
 /// As wished: false leaves the setting as the kernel has it. As seen: false is what the kernel says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -73,6 +73,8 @@ pub struct Settings {
     pub ipv4_forwarding: bool,
     /// IPv4 `rp_filter` of the device is 0 (the larger of this and `all.rp_filter` counts).
     pub no_rp_filter: bool,
+    /// A bridge has no STP and gives its ports no VLAN, a VXLAN device does not learn; no setting of other kinds.
+    pub plain: bool,
 }
 
 /// A host address (/32 or /128) on a link.

@@ -50,7 +50,7 @@ fn link_facts(name: IfName, up: bool, body: &[u8]) -> Result<LinkFacts, Malforme
             IFLA_LINK_NETNSID => elsewhere = true,
             IFLA_MASTER => facts.master = Some(word(value)?).filter(|index| *index != 0),
             IFLA_IFALIAS => facts.owner = wire::text(value).and_then(owner),
-            IFLA_LINKINFO => facts.kind = link_kind(value)?,
+            IFLA_LINKINFO => (facts.kind, facts.settings.plain) = link_kind(value)?,
             IFLA_AF_SPEC => inet6 = read_settings(value, &mut facts.settings)?,
             _ => {}
         }
@@ -91,7 +91,8 @@ fn read_settings(value: &[u8], settings: &mut Settings) -> Result<bool, Malforme
 const INET: u16 = AF_INET as u16;
 const INET6: u16 = AF_INET6 as u16;
 
-fn link_kind(info: &[u8]) -> Result<LinkKind, Malformed> {
+/// The kind, and whether it is plain.
+fn link_kind(info: &[u8]) -> Result<(LinkKind, bool), Malformed> {
     let (mut kind, mut data) = ("", &[][..]);
     for attribute in attributes(info) {
         match attribute? {
@@ -100,14 +101,36 @@ fn link_kind(info: &[u8]) -> Result<LinkKind, Malformed> {
             _ => {}
         }
     }
-    Ok(match kind {
+    let plain = match kind {
+        "bridge" => is_plain_bridge(data)?,
+        "vxlan" => is_off(data, IFLA_VXLAN_LEARNING)?,
+        _ => false,
+    };
+    let kind = match kind {
         "vrf" => LinkKind::Vrf { table: vrf_table(data)? },
         "vxlan" => vxlan(data)?,
         "bridge" => LinkKind::Bridge,
         "dummy" => LinkKind::Dummy,
         "veth" => LinkKind::Veth { peer: None },
         other => LinkKind::Other(other.to_owned()),
-    })
+    };
+    Ok((kind, plain))
+}
+
+/// A kernel without VLAN filtering does not name the VLAN.
+fn is_plain_bridge(data: &[u8]) -> Result<bool, Malformed> {
+    Ok(is_off(data, IFLA_BR_STP_STATE)? && is_off(data, IFLA_BR_VLAN_DEFAULT_PVID)?)
+}
+
+/// Every byte of the attribute is 0, or it is not there.
+fn is_off(data: &[u8], kind: u16) -> Result<bool, Malformed> {
+    for attribute in attributes(data) {
+        let (found, value) = attribute?;
+        if found == kind {
+            return Ok(value.iter().all(|byte| *byte == 0));
+        }
+    }
+    Ok(true)
 }
 
 fn vrf_table(data: &[u8]) -> Result<u32, Malformed> {
