@@ -1,6 +1,8 @@
-//! The ledger: which VNIs this node holds, written before anything of them is made and dropped after all of it is gone.
+//! The ledger: which VNIs this node holds, written before anything of them is made, and which it held, from when all of it
+//! is gone.
 //!
-//! It is what survives a crash where the peers keep no mark: FRR's stanzas carry none. One JSON file in state_dir,
+//! It is what survives a crash where the peers keep no mark: FRR's stanzas carry none, and they may come back long after
+//! their VNI has left, from a file that FRR had saved before. One JSON file in state_dir,
 //! replaced as a whole (write, fsync, rename, fsync of the directory).
 
 pub mod io;
@@ -25,9 +27,11 @@ pub struct Entry {
     pub asn: Asn,
     /// The logical ports of the gateways that hold it, in order.
     pub gateways: Vec<Box<str>>,
+    /// It is held no more.
+    pub left: bool,
 }
 
-/// All that is held.
+/// All that is or was held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     entries: BTreeMap<Vni, Entry>,
@@ -36,10 +40,15 @@ pub struct Ledger {
 impl Ledger {
     /// What is held for a VNI.
     pub fn get(&self, vni: Vni) -> Option<&Entry> {
-        self.entries.get(&vni)
+        self.entries.get(&vni).filter(|entry| !entry.left)
     }
 
-    /// Everything held, by VNI.
+    /// The AS with which a VNI was held that has left.
+    pub fn left(&self, vni: Vni) -> Option<Asn> {
+        self.entries.get(&vni).filter(|entry| entry.left).map(|entry| entry.asn)
+    }
+
+    /// Everything that is or was held, by VNI.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
@@ -51,7 +60,9 @@ impl Ledger {
 
     /// Holds nothing for this VNI any more.
     pub fn remove(&mut self, vni: Vni) {
-        self.entries.remove(&vni);
+        if let Some(entry) = self.entries.get_mut(&vni) {
+            (entry.left, entry.gateways) = (true, Vec::new());
+        }
     }
 }
 
@@ -62,6 +73,8 @@ struct Line {
     #[serde(rename = "as")]
     asn: u32,
     gateways: Vec<Box<str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
 }
 
 /// The file of a ledger.
@@ -89,9 +102,9 @@ impl LedgerFile {
         let damaged = |what: String| Error::new(ErrorKind::InvalidData, what);
         let lines: Vec<Line> = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let mut ledger = Ledger::default();
-        for Line { vni, asn, gateways } in lines {
+        for Line { vni, asn, gateways, left } in lines {
             match (Vni::new(vni), Asn::new(asn)) {
-                (Some(vni), Some(asn)) => ledger.put(Entry { vni, asn, gateways }),
+                (Some(vni), Some(asn)) => ledger.put(Entry { vni, asn, gateways, left }),
                 _ => return Err(damaged(format!("VNI {vni} with AS {asn} is no entry"))),
             }
         }
@@ -104,6 +117,7 @@ impl LedgerFile {
             vni: entry.vni.get(),
             asn: entry.asn.get(),
             gateways: entry.gateways.clone(),
+            left: entry.left,
         };
         let lines: Vec<Line> = ledger.entries().map(line).collect();
         let directory = self.path.parent().unwrap_or(Path::new("/"));
@@ -131,9 +145,15 @@ mod tests {
             vni: Vni::new(1001).unwrap(),
             asn: Asn::new(64999).unwrap(),
             gateways: vec!["cr-lrp-\"x".into()],
+            left: false,
         });
         file.write(&ledger).unwrap();
         assert_eq!(file.read().unwrap(), ledger);
+        let vni = Vni::new(1001).unwrap();
+        ledger.remove(vni);
+        file.write(&ledger).unwrap();
+        assert_eq!(file.read().unwrap(), ledger);
+        assert_eq!((ledger.get(vni), ledger.left(vni)), (None, Asn::new(64999)));
     }
 
     #[test]

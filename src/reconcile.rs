@@ -48,7 +48,7 @@ pub use self::{
     drain::Drain,
     node::Node,
     prefixes::PrefixStatus,
-    status::{Hops, ProblemStatus, SessionStatus, Status, TenantStatus},
+    status::{Hops, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus},
 };
 use crate::{
     config::Config,

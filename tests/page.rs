@@ -12,7 +12,7 @@ use std::{
 
 use bgp_agent::{
     control::{Answer, Asked, Request},
-    reconcile::{Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus},
+    reconcile::{Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus},
     telemetry::{histogram::Histogram, http},
 };
 use tokio::sync::mpsc;
@@ -64,6 +64,7 @@ fn status() -> Status {
         tenants: (0..TENANTS).map(|n| tenant(1001 + n)).collect(),
         problems: vec![problem],
         problems_total: 1,
+        zebra: ZebraStatus { backlog_bytes: 0, lost: 0, told_again: 0, waits: 0, stuck: false },
         operations: BTreeMap::new(),
         latency: Histogram::default(),
     }

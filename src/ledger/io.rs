@@ -98,8 +98,12 @@ mod tests {
         tokio::spawn(async move { run(&path, commands_in, reports).await });
         assert!(matches!(reports_out.recv().await, Some(Report::Whole(entries)) if entries.is_empty()));
 
-        let entry =
-            Entry { vni: Vni::new(1001).unwrap(), asn: "64999".parse().unwrap(), gateways: Vec::new() };
+        let entry = Entry {
+            vni: Vni::new(1001).unwrap(),
+            asn: "64999".parse().unwrap(),
+            gateways: Vec::new(),
+            left: false,
+        };
         let operation = Operation { verb: Verb::Create, object: entry.clone() };
         std::fs::write(&state_dir, "a file where the directory should be").unwrap();
         for id in 0..2 {

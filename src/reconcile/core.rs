@@ -23,13 +23,14 @@ use super::{
     slice::{Hold, Side, Slice, Trouble},
 };
 use crate::{
+    intent::names,
     ledger::Ledger,
     model::{IfName, Vni},
     planes::{
         Change, Operation, Report,
         flows::object::{FlowRule, FlowsObject},
         frr::object::FrrKey,
-        kernel::object::{KernelObject, Link},
+        kernel::object::{KernelKey, KernelObject, Link},
     },
 };
 
@@ -324,6 +325,23 @@ impl Core {
         let was_open = self.open.contains_key(&key);
         self.judge_seen(&key, changed, changed && !was_open);
         self.judge_vrf_of(&key, changed);
+        if changed {
+            self.judge_stanzas_of(&key);
+        }
+    }
+
+    /// Whose FRR's stanzas are depends on the ledger and on the VRF's device.
+    fn judge_stanzas_of(&mut self, key: &Key) {
+        let vrf = match key {
+            Key::Ledger(vni) => names::vrf(*vni),
+            Key::Kernel(KernelKey::Link(name)) => *name,
+            _ => return,
+        };
+        for key in [FrrKey::Vrf(vrf).into(), FrrKey::Bgp(vrf).into()] {
+            if self.actual.contains_key(&key) {
+                self.judge(&key, true);
+            }
+        }
     }
 
     /// Everything of every plane is to be read again; of the ledger, which nobody else writes, only where it could not be

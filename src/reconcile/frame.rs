@@ -92,7 +92,7 @@ pub fn attach_of(localnet: &Localnet, localnets: &[&Localnet], config: &Config) 
 
 fn ledger_entry(tenant: &Tenant) -> Entry {
     let gateways = tenant.gateways.iter().map(|gateway| gateway.name.clone()).collect();
-    Entry { vni: tenant.vni, asn: tenant.asn, gateways }
+    Entry { vni: tenant.vni, asn: tenant.asn, gateways, left: false }
 }
 
 impl Frame {

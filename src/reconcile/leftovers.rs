@@ -54,7 +54,7 @@ impl Reconciler {
             Some(Object::Frr(FrrObject::Bgp(bgp))) => bgp.asn,
             _ => self.config.bgp_as,
         };
-        let entry = Entry { vni, asn, gateways: Vec::new() };
+        let entry = Entry { vni, asn, gateways: Vec::new(), left: false };
         operations.push((PlaneId::Ledger, Operation { verb: Verb::Create, object: Object::Ledger(entry) }));
         let (vrf, dummy) = (names::vrf(vni), names::dummy(vni));
         for name in [vrf, names::bridge(vni), names::vxlan(vni), dummy] {

@@ -29,7 +29,8 @@ pub enum Owner {
 /// Decides by the marks. `former` names what this run itself has wished until now.
 pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Owner {
     let marked = match object {
-        Object::Ledger(entry) => Some(entry.vni),
+        // What was held once is kept in mind.
+        Object::Ledger(entry) => Some(entry.vni).filter(|_| !entry.left),
         Object::Kernel(object) => return kernel(object, actual, former),
         Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Foreign { .. }, .. })) => None,
         // Our cookie is the mark; a flow does not say which VNI it was for.
@@ -39,11 +40,15 @@ pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, fo
         Object::Vswitch(_) | Object::Frr(FrrObject::Base(_)) => None,
         Object::Frr(FrrObject::Vrf(vrf)) => {
             let own = |vni: &Vni| vrf.vni.is_none_or(|seen| seen == vni.get());
-            frr(vrf.vrf, actual, ledger, former).filter(own)
+            // A block of a VRF that somebody else has is his, but for a VNI in it that only we give it.
+            let free = !actual.contains_key(&KernelKey::Link(vrf.vrf).into()) || vrf.vni.is_some();
+            let left = |vni: &Vni| free && ledger.left(*vni).is_some();
+            frr(vrf.vrf, actual, ledger, former).or(tenant_of(vrf.vrf).filter(left)).filter(own)
         }
         Object::Frr(FrrObject::Bgp(bgp)) => {
             let own = |vni: &Vni| ledger.get(*vni).is_none_or(|entry| entry.asn == bgp.asn);
-            frr(bgp.vrf, actual, ledger, former).filter(own)
+            let left = |vni: &Vni| ledger.left(*vni) == Some(bgp.asn);
+            frr(bgp.vrf, actual, ledger, former).or(tenant_of(bgp.vrf).filter(left)).filter(own)
         }
     };
     marked.map_or(Owner::Foreign, Owner::Tenant)
@@ -76,11 +81,16 @@ fn marked_link(dev: IfName, actual: &HashMap<Key, Object>, is: impl Fn(&LinkKind
 }
 
 /// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
-/// another AS than the ledger's, they are somebody else's.
+/// another AS than the ledger's, they are somebody else's. Those of a VNI that has left come from a file that FRR had saved.
 fn frr(vrf: IfName, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Option<Vni> {
-    let vni = names::vni_of(&vrf).filter(|vni| names::vrf(*vni) == vrf)?;
+    let vni = tenant_of(vrf)?;
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
     let held =
         ledger.get(vni).is_some() || former == Some(vni) || marked_link(vrf, actual, is_vrf) == Some(vni);
     held.then_some(vni)
+}
+
+/// The VNI whose VRF this is by its name.
+fn tenant_of(vrf: IfName) -> Option<Vni> {
+    names::vni_of(&vrf).filter(|vni| names::vrf(*vni) == vrf)
 }

@@ -40,6 +40,45 @@ fn foreign_objects_stay_and_a_clash_is_said() {
     }
 }
 
+/// What FRR saves with `write memory` comes back when it boots, long after the VNI has left.
+#[test]
+fn stanzas_that_frr_had_saved_go_and_an_operators_alike_stay() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let vrf = name("vrf-1001");
+    let stanzas: Vec<Object> =
+        [FrrKey::Vrf(vrf), FrrKey::Bgp(vrf)].map(|key| rig.peers.objects[&Key::from(key)].clone()).into();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    let stands =
+        |rig: &Rig| stanzas.iter().filter(|stanza| rig.peers.objects.contains_key(&stanza.key())).count();
+    assert_eq!(stands(&rig), 0);
+    for restart in [false, true] {
+        if restart {
+            let entry = crate::ledger::Entry {
+                vni: Vni::new(1001).unwrap(),
+                asn: "64999".parse().unwrap(),
+                gateways: Vec::new(),
+                left: true,
+            };
+            rig.peers.put(Object::Ledger(entry));
+            rig.restart();
+            rig.run();
+        }
+        stanzas.iter().for_each(|stanza| rig.peers.put(stanza.clone()));
+        rig.run();
+        assert_eq!(stands(&rig), 0, "after a restart: {restart}");
+    }
+    rig.cloud.move_gateway("cr-lrp-gw", "gw1");
+    rig.run();
+    assert!(rig.status().converged, "it comes again: {:?}", rig.status());
+
+    let mut rig = Rig::new(Cloud::empty());
+    stanzas.iter().for_each(|stanza| rig.peers.put(stanza.clone()));
+    rig.run();
+    assert_eq!(stands(&rig), 2, "this node never held it");
+}
+
 /// With an L3VNI bgpd refuses to take the instance away ("Please unconfigure l3vni"), so its owner could not move it.
 #[test]
 fn a_vrf_whose_bgp_instance_is_somebody_elses_gets_no_vni() {
