@@ -227,7 +227,8 @@ pub fn host(name: &str, ip: &str) -> Address {
 
 /// What is seen of a link, reduced to what was wished.
 pub fn as_wished(wished: &Link, seen: &Link) -> Link {
-    Link { mtu: wished.mtu.and(seen.mtu), mac: wished.mac.and(seen.mac), ..seen.clone() }
+    let settings = Settings { plain: wished.settings.plain && seen.settings.plain, ..seen.settings };
+    Link { mtu: wished.mtu.and(seen.mtu), mac: wished.mac.and(seen.mac), settings, ..seen.clone() }
 }
 
 /// What the kernel of any Linux machine can hold of a VNI: two ends of a pair, a bridge with a VXLAN device, and on one

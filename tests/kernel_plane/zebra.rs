@@ -54,7 +54,7 @@ impl Zebra {
                 message.clear();
                 match socket.recv(&mut message, 0) {
                     Ok(_) if message.get(4..6) == Some(&NEW_ROUTE) => {
-                        drop(counted.fetch_add(1, Ordering::Relaxed))
+                        counted.fetch_add(1, Ordering::Relaxed);
                     }
                     Ok(_) => {}
                     Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) => {
