@@ -39,6 +39,9 @@ impl Pretence {
                 vec![(PlaneId::Ledger, Change::Present(object.clone()))]
             }
             (Verb::Create | Verb::Update, Object::Kernel(KernelObject::Link(link))) => self.link(link),
+            (Verb::Create, Object::Kernel(KernelObject::Route(_))) => {
+                vec![(PlaneId::Kernel, Change::Present(object.clone()))]
+            }
             (Verb::Create | Verb::Update, Object::Vswitch(VswitchObject::Port(port))) => self.port(port),
             (Verb::Remove, Object::Vswitch(VswitchObject::Port(port))) => gone(port),
             (Verb::Create | Verb::Update, Object::Frr(FrrObject::Vrf(vrf))) => {

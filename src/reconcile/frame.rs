@@ -128,15 +128,7 @@ impl Frame {
             let kind = LinkKind::Vxlan { id: vni.get(), port: config.evpn_udp_dstport, local };
             self.push(link(vni, names::vxlan(vni), kind, Some(bridge), Settings { plain: true, ..quiet }));
         }
-        for default in [Prefix::V4(ipnet::Ipv4Net::default()), Prefix::V6(ipnet::Ipv6Net::default())] {
-            let next_hop = NextHop::Unreachable;
-            self.push(KernelObject::Route(Route {
-                table: vni.get(),
-                prefix: default,
-                metric: UNREACHABLE_METRIC,
-                next_hop,
-            }));
-        }
+        unreachable_defaults(vni).into_iter().for_each(|route| self.push(route));
     }
 
     /// FRR's side: the VNI of the VRF, and its BGP instance.
@@ -290,6 +282,14 @@ fn link(vni: Vni, name: IfName, kind: LinkKind, master: Option<IfName>, settings
         owner: Some(vni),
         settings,
         mac: None,
+    })
+}
+
+/// What keeps packets without another way in the VRF, of each family.
+pub fn unreachable_defaults(vni: Vni) -> [KernelObject; 2] {
+    [Prefix::V4(ipnet::Ipv4Net::default()), Prefix::V6(ipnet::Ipv6Net::default())].map(|prefix| {
+        let (table, metric, next_hop) = (vni.get(), UNREACHABLE_METRIC, NextHop::Unreachable);
+        KernelObject::Route(Route { table, prefix, metric, next_hop })
     })
 }
 

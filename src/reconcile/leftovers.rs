@@ -1,8 +1,10 @@
 //! What the Python ovn-bgp-agent left behind, known by its whole structure and never by a name alone: vrf-V of table V
-//! that holds br-V that holds vxlan-V of id V, none of them marked as ours.
+//! that holds br-V that holds vxlan-V of id V, none of them marked as ours. What hangs on such a structure is taken over
+//! with it: the dummy, the way to OVN, and the unreachable defaults. The other routes that it makes lead through the way to
+//! OVN and go with that.
 
 use super::{
-    Reconciler,
+    Reconciler, frame,
     object::{Key, Object, PlaneId},
 };
 use crate::{
@@ -56,16 +58,24 @@ impl Reconciler {
         };
         let entry = Entry { vni, asn, gateways: Vec::new(), left: false };
         operations.push((PlaneId::Ledger, Operation { verb: Verb::Create, object: Object::Ledger(entry) }));
-        let (vrf, dummy) = (names::vrf(vni), names::dummy(vni));
-        for name in [vrf, names::bridge(vni), names::vxlan(vni), dummy] {
-            let inside = |link: &&Link| name != dummy || link.master == Some(vrf);
-            if let Some(link) = self.link(name).filter(inside) {
-                let object = KernelObject::Link(Link { owner: Some(vni), ..link.clone() }).into();
-                operations.push((PlaneId::Kernel, Operation { verb: Verb::Update, object }));
-            }
+        let vrf = names::vrf(vni);
+        let outer = names::veth(vni, 0).1;
+        let dummy = self.link(names::dummy(vni)).filter(|link| link.master == Some(vrf));
+        let core = [vrf, names::bridge(vni), names::vxlan(vni)].map(|name| self.link(name));
+        let links =
+            core.into_iter().chain([dummy]).flatten().chain(self.veth_pair(vni).into_iter().flatten());
+        for link in links {
+            let object = KernelObject::Link(Link { owner: Some(vni), ..link.clone() }).into();
+            operations.push((PlaneId::Kernel, Operation { verb: Verb::Update, object }));
         }
-        // The VRF itself is a port of the provider bridge; on VLAN networks an internal port in it is.
-        for name in [vrf, names::vlan(vni, 0)] {
+        // Where they stand by another protocol they are taken over, as a tenant's frame takes them over.
+        for route in frame::unreachable_defaults(vni) {
+            operations.push((PlaneId::Kernel, Operation { verb: Verb::Create, object: route.into() }));
+        }
+        // On the provider bridge: one end of the veth pair; on VLAN networks an internal port in the VRF; in its older
+        // releases the VRF itself.
+        let pair = self.veth_pair(vni).map(|_| outer);
+        for name in pair.into_iter().chain([vrf, names::vlan(vni, 0)]) {
             let port = self.core.actual(&VswitchKey::Port(PortName::from(name)).into());
             if let Some(Object::Vswitch(VswitchObject::Port(port))) = port
                 && port.owner.is_none()
@@ -75,5 +85,17 @@ impl Reconciler {
             }
         }
         operations
+    }
+
+    /// The two ends that it puts between the VRF and the provider bridge; None: one of them is another's, or leads elsewhere.
+    fn veth_pair(&self, vni: Vni) -> Option<[&Link; 2]> {
+        let (inner, outer) = names::veth(vni, 0);
+        let end = |name, peer| {
+            let is_end =
+                |link: &&Link| link.kind == LinkKind::Veth { peer: Some(peer) } && link.owner.is_none();
+            self.link(name).filter(is_end)
+        };
+        let inside = end(inner, outer).filter(|link| link.master == Some(names::vrf(vni)))?;
+        Some([inside, end(outer, inner)?])
     }
 }

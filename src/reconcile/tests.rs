@@ -4,6 +4,7 @@ mod braking;
 mod drift;
 mod foreign;
 mod hostile;
+mod leftovers;
 mod survey;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -305,6 +305,11 @@ impl Peers {
         MacAddr([2, 0, 0, 0, high, low])
     }
 
+    /// Carries out one operation that is nobody's batch.
+    pub fn carry_out(&mut self, operation: &Operation<Object>) {
+        assert_eq!(self.execute(operation), Outcome::Done, "{operation:?}");
+    }
+
     fn execute(&mut self, operation: &Operation<Object>) -> Outcome {
         let key = operation.object.key();
         let like = |text: &String| operation.object.to_string().starts_with(text.as_str());
