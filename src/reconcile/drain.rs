@@ -80,8 +80,14 @@ mod tests {
         assert!(rig.peers.journal.iter().all(|(verb, object)| *verb == Verb::Remove && is_address(object)));
         assert!(!rig.peers.objects.values().any(is_address));
         assert!(rig.reconciler.status(rig.now).converged);
+        let states = |rig: &Rig| {
+            let prefixes = rig.reconciler.prefixes("1001".parse().unwrap(), None, 1000);
+            prefixes.into_iter().map(|prefix| prefix.state).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(states(&rig), ["drained"].into());
         rig.reconciler.set_drain(Drain::No);
         rig.run();
         assert_eq!(rig.peers.objects, whole);
+        assert_eq!(states(&rig), ["kernel"].into());
     }
 }

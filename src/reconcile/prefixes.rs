@@ -4,12 +4,15 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Reconciler, object::Key, slice::Trouble};
+use super::{Drain, Reconciler, object::Key, slice::Trouble};
 use crate::{
     intent::names,
     model::Vni,
     planes::kernel::object::{Address, KernelObject},
 };
+
+/// Why an address of a drained node does not stand.
+const DRAINED: &str = "this node is drained; `bgp-agent undrain` takes it back";
 
 /// One address that is to be advertised.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +23,8 @@ pub struct PrefixStatus {
     pub address: IpAddr,
     /// `gateway`, or `vm`.
     pub of: &'static str,
-    /// `kernel`: it stands on the tenant's dummy device; `pending`; `held`, `refused` or `conflict`, see the reason.
+    /// `kernel`: it stands on the tenant's dummy device; `pending`; `drained`: this node is, and so it is withdrawn; `held`,
+    /// `refused` or `conflict`, see the reason.
     pub state: &'static str,
     /// Why it does not stand.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,9 +63,12 @@ impl Reconciler {
 
     fn prefix(&self, vni: Vni, address: IpAddr, of: &'static str) -> PrefixStatus {
         let key: Key = KernelObject::Address(Address::host(names::dummy(vni), address)).key().into();
+        let stands = self.core.actual(&key).is_some();
         let (state, reason) = match self.core.standing(&key) {
-            None => ("kernel", None),
-            Some(None) => ("pending", None),
+            None if stands => ("kernel", None),
+            _ if self.drain == Drain::Withdrawn => ("drained", Some(DRAINED)),
+            // Nothing is open where its VNI is not served yet: what has another AS goes first.
+            None | Some(None) => ("pending", None),
             Some(Some((Trouble::Conflict, reason))) => ("conflict", Some(reason)),
             Some(Some((Trouble::Refused, reason))) => ("refused", Some(reason)),
             Some(Some((Trouble::Waits, reason))) => ("held", Some(reason)),
