@@ -15,6 +15,10 @@ use crate::{
 /// The number of CAP_NET_ADMIN (include/uapi/linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
 
+/// How the names of our devices begin (intent/names.rs); a number follows.
+const DEVICES: [&str; 10] =
+    ["vrf-", "br-", "vxlan-", "lo-", "veth-vrf-", "veth-ovs-", "vv-", "vo-", "vlan-", "vl-"];
+
 /// Looks at the host.
 pub fn examine(config: &Config, findings: &mut Findings) {
     findings.about("host");
@@ -61,7 +65,7 @@ fn networkd(findings: &mut Findings) {
     for directory in
         ["/usr/lib/systemd/networkd.conf.d", "/run/systemd/networkd.conf.d", "/etc/systemd/networkd.conf.d"]
     {
-        text += &configuration_in(Path::new(directory));
+        text += &configuration_in(Path::new(directory), "conf");
     }
     for option in ["ManageForeignRoutes", "ManageForeignRoutingPolicyRules"] {
         match is_off(&text, option) {
@@ -94,25 +98,49 @@ fn network_manager(findings: &mut Findings) {
     for directory in
         ["/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"]
     {
-        text += &configuration_in(Path::new(directory));
+        text += &configuration_in(Path::new(directory), "conf");
     }
-    match text.contains("interface-name:vrf-*") {
+    let rules = ["/usr/lib/udev/rules.d", "/run/udev/rules.d", "/etc/udev/rules.d"];
+    let rules: String =
+        rules.iter().map(|directory| configuration_in(Path::new(directory), "rules")).collect();
+    let open = in_its_care(&text, &rules);
+    match open.is_empty() {
         true => findings.ok("NetworkManager leaves the agent's devices alone"),
         false => findings.warn(
-            "NetworkManager may take the agent's devices into its care",
-            "install packaging/NetworkManager-bgp-agent.conf as /etc/NetworkManager/conf.d/90-bgp-agent.conf and reload it",
+            format!("NetworkManager may take the agent's devices into its care: {}", open.join(", ")),
+            "install packaging/udev-bgp-agent.rules as /etc/udev/rules.d/84-bgp-agent.rules, then udevadm control --reload",
         ),
     }
+}
+
+/// The beginnings of the names of our devices that nothing takes out of NetworkManager's care: no rule of udev's, and no
+/// `unmanaged-devices` of an operator's.
+fn in_its_care(configuration: &str, rules: &str) -> Vec<&'static str> {
+    let named_by_rule = |prefix: &str| {
+        let says_so = |line: &&str| !line.starts_with('#') && line.contains("NM_UNMANAGED}=\"1\"");
+        let mut names = rules.lines().map(str::trim).filter(says_so).flat_map(|line| line.split(['"', '|']));
+        names.any(|name| [format!("{prefix}[0-9]*"), format!("{prefix}*")].iter().any(|glob| glob == name))
+    };
+    let unmanaged = |line: &str| {
+        let (key, value) = line.trim().split_once('=')?;
+        (key.trim_end_matches('+').trim() == "unmanaged-devices").then(|| value.to_owned())
+    };
+    let named: Vec<String> = configuration.lines().filter_map(unmanaged).collect();
+    let named_by_operator = |prefix: &str| {
+        let mut devices = named.iter().flat_map(|value| value.split([';', ',']));
+        devices.any(|device| device.trim() == format!("interface-name:{prefix}*"))
+    };
+    DEVICES.into_iter().filter(|prefix| !named_by_rule(prefix) && !named_by_operator(prefix)).collect()
 }
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn configuration_in(directory: &Path) -> String {
+fn configuration_in(directory: &Path, ending: &str) -> String {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == ending));
     paths.sort();
     paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default() + "\n").collect()
 }
@@ -146,6 +174,23 @@ fn rules(findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_packages_rules_take_our_devices_out_of_network_managers_care_and_no_others() {
+        let rules = include_str!("../../../packaging/udev-bgp-agent.rules");
+        assert_eq!(in_its_care("", rules), [""; 0]);
+        let names =
+            rules.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(['"', '|']));
+        for glob in names.filter(|name| name.contains('*')) {
+            assert!(glob.ends_with("-[0-9]*"), "{glob} takes an operator's own, too");
+        }
+        let commented = rules.replace("ACTION", "#ACTION");
+        assert_eq!(in_its_care("", &commented), DEVICES);
+        assert_eq!(in_its_care("#unmanaged-devices=interface-name:vrf-*\n", "").len(), DEVICES.len());
+        // An operator's own configuration counts; a range in it does not, NetworkManager knows none.
+        let own = "[keyfile]\nunmanaged-devices += interface-name:vrf-*;interface-name:br-[0-9]*\n";
+        assert_eq!(in_its_care(own, ""), DEVICES[1..]);
+    }
 
     #[test]
     fn networkd_says_yes_unless_told_otherwise() {
