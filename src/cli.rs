@@ -87,7 +87,9 @@ pub fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("bgp-agent: {error}");
-            return ExitCode::from(WRONG_CONFIG);
+            // A plan's 2 says that there are changes, which nobody knows here.
+            let is_plan = matches!(cli.command, Some(CliCommand::Plan(_)));
+            return if is_plan { ExitCode::FAILURE } else { ExitCode::from(WRONG_CONFIG) };
         }
     };
     match cli.command.unwrap_or(CliCommand::Run) {
