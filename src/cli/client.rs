@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::text::plain;
 use crate::control::Request;
 
 /// How long an answer may take.
@@ -21,6 +22,9 @@ pub enum AskError {
     /// The conversation broke off.
     #[error("control socket: {0}")]
     Talk(#[from] io::Error),
+    /// The agent has no answer, for this reason.
+    #[error("the agent says: {0}")]
+    Refused(String),
     /// What came is no JSON of the expected shape.
     #[error("control socket: {0}")]
     Answer(#[from] serde_json::Error),
@@ -36,5 +40,37 @@ pub fn ask(socket: &Path, request: &Request) -> Result<serde_json::Value, AskErr
     stream.write_all(&line)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
-    Ok(serde_json::from_str(&answer)?)
+    let answer: serde_json::Value = serde_json::from_str(&answer)?;
+    match answer["error"].as_str() {
+        Some(error) => Err(AskError::Refused(plain(error))),
+        None => Ok(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn an_error_in_place_of_an_answer_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let agent = std::thread::spawn(move || {
+            for line in
+                ["{\"error\":\"the agent's loop does not answer\\u001b\"}\n", "{\"converged\":true}\n"]
+            {
+                let (stream, _) = listener.accept().unwrap();
+                let mut stream = BufReader::new(stream);
+                stream.read_line(&mut String::new()).unwrap();
+                stream.get_mut().write_all(line.as_bytes()).unwrap();
+            }
+        });
+        let error = ask(&path, &Request::Status).unwrap_err().to_string();
+        assert_eq!(error, "the agent says: the agent's loop does not answer\\u{1b}");
+        assert_eq!(ask(&path, &Request::Summary).unwrap()["converged"], true);
+        agent.join().unwrap();
+    }
 }

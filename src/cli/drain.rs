@@ -48,16 +48,16 @@ pub fn undrain(config: &Config) -> ExitCode {
 
 fn tell(config: &Config, request: &Request) -> ExitCode {
     match client::ask(&config.control_socket, request) {
-        Ok(answer) => match (answer["drain"].as_str(), answer["error"].as_str()) {
-            (Some("no"), _) => {
+        Ok(answer) => match answer["drain"].as_str() {
+            Some("no") => {
                 println!("not drained: prefixes are advertised as ever");
                 ExitCode::SUCCESS
             }
-            (Some(drain), _) => {
+            Some(drain) => {
                 println!("drained: {drain}; bgp-agent undrain takes it back");
                 ExitCode::SUCCESS
             }
-            (None, error) => no_agent(error.unwrap_or("no answer")),
+            None => no_agent("no answer"),
         },
         Err(error) => no_agent(&error.to_string()),
     }

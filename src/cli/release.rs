@@ -35,6 +35,6 @@ mod tests {
     fn what_was_released_is_said() {
         assert_eq!(words(&serde_json::json!({ "released": 0 })), "nothing was held");
         assert!(words(&serde_json::json!({ "released": 150 })).contains("150 prefixes"));
-        assert!(words(&serde_json::json!({ "error": "ending" })).contains("ending"));
+        assert!(words(&serde_json::json!({ "drain": "no" })).contains("drain"));
     }
 }
