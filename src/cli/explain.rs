@@ -7,7 +7,7 @@ mod node;
 mod rows;
 mod southbound;
 
-use std::{net::IpAddr, process::ExitCode};
+use std::{collections::BTreeSet, net::IpAddr, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::text::plain;
 use crate::{
     config::Config,
-    model::{MacAddr, Prefix, Vni},
+    model::{MacAddr, Prefix, RouteTarget, Vni},
 };
 
 /// What is to be explained, and how.
@@ -86,6 +86,10 @@ pub struct Target {
     pub localnet: String,
     /// Its physical network.
     pub network: String,
+    /// The logical ports on the way: what is put aside of them concerns it.
+    pub ports: Vec<String>,
+    /// The route targets that it is to be exported with.
+    pub export: BTreeSet<RouteTarget>,
 }
 
 /// Explains; exit status 0: every link of every chain holds, 1: one does not, 3: there is nothing to explain.
@@ -118,7 +122,7 @@ fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
     let mut chains = Vec::new();
     for (port, address) in found {
         let mut chain = Chain { about: format!("{address} of {}", port.name), ..Chain::default() };
-        let target = southbound::walk(&rows, port, address, &mut chain);
+        let target = southbound::walk(config, &rows, port, address, &mut chain);
         let wanted = options.vni;
         if wanted.is_some() && wanted != target.as_ref().map(|target| target.vni.get()) {
             continue;
@@ -126,8 +130,8 @@ fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
         if let Some(target) = target {
             chain.about += &format!(" in VNI {}", target.vni);
             southbound::agent(config, &target, &mut chain);
-            node::examine(config, &rows, &target, &mut chain);
-            fabric::examine(config, &target, &mut chain);
+            let router_mac = node::examine(config, &rows, &target, &mut chain);
+            fabric::examine(config, &target, router_mac, &mut chain);
         }
         chains.push(chain);
     }
@@ -145,6 +149,23 @@ fn readable(chain: &Chain) -> String {
     text + &match chain.broken() {
         Some(link) => format!("  The first link that fails is {}: {}\n", link.link, plain(&link.seen)),
         None => "  Every link holds: it is advertised.\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            vni: "1001".parse().expect("a VNI"),
+            address: [20, 0, 0, 10].into(),
+            subnet: None,
+            mac: MacAddr::default(),
+            gateway: Vec::new(),
+            localnet: String::new(),
+            network: String::new(),
+            ports: Vec::new(),
+            export: BTreeSet::new(),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod hops;
 
+pub use self::hops::own_path;
+
 use std::{io::Write, process::ExitCode, thread::sleep, time::Duration};
 
 use clap::Args;

@@ -3,17 +3,22 @@
 use serde_json::Value;
 
 use super::{Chain, Target};
-use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Prefix};
+use crate::{
+    cli::{peers::vty::Vty, status::own_path},
+    config::Config,
+    intent::names,
+    model::{MacAddr, Prefix},
+};
 
 /// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
 const OWN_WEIGHT: u64 = 32768;
 
 /// Looks at FRR.
-pub fn examine(config: &Config, target: &Target, chain: &mut Chain) {
+pub fn examine(config: &Config, target: &Target, router_mac: Option<MacAddr>, chain: &mut Chain) {
     if let Err(error) = zebra(config, target, chain) {
         chain.fails("zebra", error, "systemctl status frr");
     }
-    if let Err(error) = bgpd(config, target, chain) {
+    if let Err(error) = bgpd(config, target, router_mac, chain) {
         chain.fails("bgpd", error, "systemctl status frr");
     }
 }
@@ -45,7 +50,12 @@ fn zebra(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), Stri
     Ok(())
 }
 
-fn bgpd(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), String> {
+fn bgpd(
+    config: &Config,
+    target: &Target,
+    router_mac: Option<MacAddr>,
+    chain: &mut Chain,
+) -> Result<(), String> {
     let mut bgpd = Vty::open(&config.frr_socket_dir, "bgpd")?;
     let (vni, vrf) = (target.vni, names::vrf(target.vni));
     let prefix = Prefix::from(target.address);
@@ -62,18 +72,19 @@ fn bgpd(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), Strin
     }
     let own = bgpd.json(&format!("show bgp l2vpn evpn vni {vni} json"))?;
     let routes = bgpd.json(&format!("show bgp l2vpn evpn {prefix} json"))?;
-    type5(target, &own, &routes, chain);
+    type5(target, router_mac, &own, &routes, chain);
     Ok(())
 }
 
-/// The route under the VNI's own route distinguisher.
-fn type5(target: &Target, own: &Value, routes: &Value, chain: &mut Chain) {
+/// The route that this node originates under the VNI's own route distinguisher.
+fn type5(target: &Target, router_mac: Option<MacAddr>, own: &Value, routes: &Value, chain: &mut Chain) {
     let vni = target.vni.to_string();
     let rd = own["rd"].as_str().unwrap_or_default();
     let route = &routes[rd];
-    let Some(path) = route["paths"].get(0) else {
+    let Some(path) = own_path(&route["paths"]) else {
         let remedy = "is `advertise ipv4 unicast` (ipv6) in address-family l2vpn evpn of its instance?";
-        chain.fails("type-5", format!("there is no type-5 route of {} with RD {rd}", target.address), remedy);
+        let seen = format!("this node originates no type-5 route of {} with RD {rd}", target.address);
+        chain.fails("type-5", seen, remedy);
         return;
     };
     let community = word(&path["extendedCommunity"]["string"]);
@@ -93,6 +104,24 @@ fn type5(target: &Target, own: &Value, routes: &Value, chain: &mut Chain) {
             format!("{seen}: without a router MAC no VTEP takes it"),
             "is br-V up, and has it a MAC?",
         );
+    } else if let Some(mac) = router_mac.filter(|mac| !has(&community, &format!("Rmac:{mac}"))) {
+        let bridge = names::bridge(target.vni);
+        chain.fails(
+            "type-5",
+            format!(
+                "{seen}: the router MAC is not that of {bridge}, {mac}, which alone takes its packets in"
+            ),
+            format!(
+                "zebra missed a change of {bridge}: ip link set {bridge} down, and the agent sets it up again"
+            ),
+        );
+    } else if let Some(target) = target.export.iter().find(|target| !has(&community, &format!("RT:{target}")))
+    {
+        chain.fails(
+            "type-5",
+            format!("{seen}: without the route target {target} that it is annotated with, or that follows from AS and VNI"),
+            "vtysh -c 'show running-config': the route-target lines of its instance",
+        );
     } else if told.is_empty() {
         chain.fails(
             "type-5",
@@ -103,6 +132,10 @@ fn type5(target: &Target, own: &Value, routes: &Value, chain: &mut Chain) {
         let told: Vec<&str> = told.into_iter().map(String::as_str).collect();
         chain.holds("type-5", format!("{seen}, advertised to {}", told.join(", ")));
     }
+}
+
+fn has(communities: &str, wanted: &str) -> bool {
+    communities.split_ascii_whitespace().any(|community| community == wanted)
 }
 
 fn word(value: &Value) -> String {
@@ -117,7 +150,10 @@ mod tests {
     fn shown(vni: &str, told: Value) -> Value {
         serde_json::json!({"172.24.4.146:2": {
             "advertisedTo": told,
-            "paths": [{"vni": vni, "extendedCommunity": {"string": "ET:8 RT:64999:1001 Rmac:5e:20:21:90:2e:18"}}],
+            "paths": [
+                {"vni": vni, "extendedCommunity": {"string": "RT:1:1"}, "weight": 0},
+                {"vni": vni, "extendedCommunity": {"string": "ET:8 RT:64999:1001 Rmac:5e:20:21:90:2e:18"}, "weight": 32768},
+            ],
         }})
     }
 
@@ -126,11 +162,8 @@ mod tests {
         let target = Target {
             vni: "1001".parse().unwrap(),
             address: [20, 0, 0, 10].into(),
-            subnet: None,
-            mac: Default::default(),
-            gateway: Vec::new(),
-            localnet: String::new(),
-            network: String::new(),
+            export: ["64999:1001".parse().unwrap()].into(),
+            ..Target::default()
         };
         let own = serde_json::json!({"rd": "172.24.4.146:2"});
         let told = serde_json::json!({"100.65.0.9": {}});
@@ -141,7 +174,28 @@ mod tests {
             (Value::Null, "no type-5 route"),
         ] {
             let mut chain = Chain::default();
-            type5(&target, &own, &routes, &mut chain);
+            type5(&target, "5e:20:21:90:2e:18".parse().ok(), &own, &routes, &mut chain);
+            assert!(chain.links[0].seen.contains(part), "{:?}", chain.links[0]);
+        }
+    }
+
+    #[test]
+    fn route_targets_and_router_mac_have_to_be_the_tenants() {
+        let own = serde_json::json!({"rd": "172.24.4.146:2"});
+        let routes = shown("1001", serde_json::json!({"100.65.0.9": {}}));
+        for (target, mac, part) in [
+            ("64999:1001", "5e:20:21:90:2e:18", "advertised to 100.65.0.9"),
+            ("64999:1001", "5e:20:21:90:2e:19", "the router MAC is not that of br-1001, 5e:20:21:90:2e:19"),
+            // A part of the one that it has.
+            ("64999:100", "5e:20:21:90:2e:18", "without the route target 64999:100 "),
+        ] {
+            let target = Target {
+                vni: "1001".parse().unwrap(),
+                export: [target.parse().unwrap()].into(),
+                ..Target::default()
+            };
+            let mut chain = Chain::default();
+            type5(&target, mac.parse().ok(), &own, &routes, &mut chain);
             assert!(chain.links[0].seen.contains(part), "{:?}", chain.links[0]);
         }
     }

@@ -1,40 +1,43 @@
-//! The links on this node: devices, routes, the neighbour, ports and flows, and the address, read back from the kernel
-//! and OVS.
+//! The links on this node: devices, routes, the neighbour, and the address, read back from the kernel; `flows` has what
+//! lies between them and OVN.
+
+mod flows;
 
 use std::net::IpAddr;
 
 use super::{Chain, Target, rows::Rows};
 use crate::{
-    cli::peers::{netlink, openflow},
+    cli::peers::netlink,
     config::{Attach, Config},
     intent::names,
-    model::{IfName, Prefix},
-    planes::{
-        flows::{decode, object::FlowRule},
-        kernel::{
-            decode::{Event, Hop, LinkFacts},
-            dump::{Question, Which},
-            uapi::{AF_INET, AF_INET6},
-        },
+    model::{IfName, MacAddr, Prefix},
+    planes::kernel::{
+        decode::{Event, Hop, LinkFacts},
+        dump::{Question, Which},
+        uapi::{AF_INET, AF_INET6},
     },
 };
 
 /// What the agent repairs by itself is rarely missing for long: then the agent is held.
 const REPAIR: &str = "the agent makes it by itself; if it does not, bgp-agent status says why";
 
-/// Looks at this node.
-pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) {
+/// Looks at this node; gives the Ethernet address of the tenant's bridge, which its type-5 routes are to carry.
+pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) -> Option<MacAddr> {
     let kernel = match Kernel::read(target) {
         Ok(kernel) => kernel,
-        Err(error) => return chain.fails("device", error, "is netlink allowed here?"),
+        Err(error) => {
+            chain.fails("device", error, "is netlink allowed here?");
+            return None;
+        }
     };
     let attach = devices(&kernel, way_out(config, rows, target), target, chain);
     if let Some((index, device)) = attach {
         routes(&kernel, target, index, device, chain);
         neighbour(&kernel, target, index, device, chain);
     }
-    flows(config, rows, target, chain);
+    flows::examine(config, rows, target, chain);
     address(&kernel, target, chain);
+    kernel.link(names::bridge(target.vni)).and_then(|(_, bridge)| bridge.mac)
 }
 
 /// What the kernel has.
@@ -168,62 +171,6 @@ fn neighbour(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain
             chain.fails("neighbour", seen, REPAIR);
         }
         None => chain.fails("neighbour", format!("{gateway} has no permanent entry on {device}"), REPAIR),
-    }
-}
-
-/// The patch port to OVN, and the flow that takes the tenant's packets from it to the VRF.
-fn flows(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) {
-    let Some(bridge) = rows.mappings.get(&target.network) else { return };
-    let Some(patch) = rows.patches.get(&target.localnet) else {
-        let seen = format!("{bridge} has no patch port for {}", target.localnet);
-        chain.fails(
-            "patch port",
-            seen,
-            "ovn-controller makes it: is it running, with this bridge in ovn-bridge-mappings?",
-        );
-        return;
-    };
-    let number = match rows.interfaces.get(patch) {
-        Some(Ok(number)) => number,
-        Some(Err(error)) => return chain.fails("patch port", format!("{patch}: {error}"), "ovs-vsctl show"),
-        None => return chain.fails("patch port", format!("{patch} has no interface"), "ovs-vsctl show"),
-    };
-    chain.holds("patch port", format!("{patch} is port {number} of {bridge}"));
-    let Some(subnet) = target.subnet else { return };
-    let socket = config.ovs_rundir.join(bridge).with_extension("mgmt");
-    let all = match openflow::flows(&socket) {
-        Ok(all) => all,
-        Err(error) => return chain.fails("flow", error, "is ovs-vswitchd running?"),
-    };
-    let redirect = all.into_iter().find_map(|stats| {
-        let (packets, bytes) = (stats.packets, stats.bytes);
-        match decode::rule(stats) {
-            FlowRule::Redirect { in_port, router, subnet: of, output, .. }
-                if of == subnet && router == target.mac =>
-            {
-                Some((in_port, output, packets, bytes))
-            }
-            _ => None,
-        }
-    });
-    match redirect {
-        Some((in_port, output, packets, bytes)) if in_port.to_string() == *number => chain.holds(
-            "flow",
-            format!(
-                "{subnet} of {} goes to port {output}: {packets} packets, {bytes} bytes so far",
-                target.mac
-            ),
-        ),
-        Some((in_port, ..)) => {
-            chain.fails(
-                "flow",
-                format!("the redirect of {subnet} is for port {in_port}, the patch port is {number}"),
-                REPAIR,
-            );
-        }
-        None => {
-            chain.fails("flow", format!("{bridge} has no redirect of {subnet} of {}", target.mac), REPAIR)
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The first links: from OVN's rows to what should be. What the agent makes of the same is its own link.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     Chain, Target,
@@ -10,10 +10,14 @@ use crate::{
     cli::client,
     config::Config,
     control::Request,
-    model::{Prefix, Vni},
+    intent::annotation::{self, Annotation, KEYS},
+    model::{Asn, Prefix, RouteTarget, Vni},
 };
 
 const VNI: &str = "neutron_bgpvpn:vni";
+
+/// What a limit of the whole node is put aside as.
+const THIS_NODE: &str = "this node";
 
 /// Ports and their addresses that this text names: an address, a port, or a router with its gateway.
 pub fn find<'a>(rows: &'a Rows, subject: &str) -> Vec<(&'a Port, IpAddr)> {
@@ -52,10 +56,10 @@ fn networks(port: &Port) -> Vec<Prefix> {
 }
 
 /// Walks from a port to the target; None where a link on the way does not hold.
-pub fn walk(rows: &Rows, port: &Port, address: IpAddr, chain: &mut Chain) -> Option<Target> {
+pub fn walk(config: &Config, rows: &Rows, port: &Port, address: IpAddr, chain: &mut Chain) -> Option<Target> {
     if port.kind == "chassisredirect" {
         chain.holds("port", format!("{} is a router's gateway", port.name));
-        return gateway(rows, port, address, None, chain);
+        return gateway(config.bgp_as, rows, port, address, None, chain);
     }
     match rows.chassis_of(port) {
         Some(chassis) => chain.holds("port", format!("{} is bound on {chassis}", port.name)),
@@ -65,14 +69,16 @@ pub fn walk(rows: &Rows, port: &Port, address: IpAddr, chain: &mut Chain) -> Opt
         }
     }
     let (switch_port, router_port, subnet) = router_port(rows, port, address, chain)?;
-    let vni = annotation(switch_port, chain)?;
+    let vni = annotation(switch_port, chain)?.vni;
     let redirect = rows.on(&router_port.datapath).find(|port| port.kind == "chassisredirect");
     let Some(redirect) = redirect else {
         let remedy = "openstack router set ROUTER --external-gateway NETWORK";
         chain.fails("gateway", "its router has no gateway port on any chassis", remedy);
         return None;
     };
-    gateway(rows, redirect, address, Some((vni, subnet)), chain)
+    let mut target = gateway(config.bgp_as, rows, redirect, address, Some((vni, subnet)), chain)?;
+    target.ports.extend([port, switch_port, router_port].map(|port| port.name.clone()));
+    Some(target)
 }
 
 /// The router port towards the network of a VM, with its peer on the network and the subnet that holds the address.
@@ -100,21 +106,23 @@ fn router_port<'a>(
     None
 }
 
-fn annotation(port: &Port, chain: &mut Chain) -> Option<Vni> {
+/// The annotation of a port, as the agent reads it.
+fn annotation(port: &Port, chain: &mut Chain) -> Option<Annotation> {
     let annotate = format!(
         "ovn-nbctl set logical_switch_port {} external_ids:\"neutron_bgpvpn\\:vni\"=VNI, or associate it with a BGPVPN",
         port.name
     );
-    match port.external_id(VNI).map(|value| value.parse::<Vni>()) {
-        Some(Ok(vni)) => {
-            chain.holds("annotation", format!("{} has {VNI}={vni}", port.name));
-            Some(vni)
+    let keys = KEYS.iter().filter_map(|key| Some(((*key).into(), port.external_id(key)?.into())));
+    match annotation::read(&keys.collect()) {
+        Ok(Some(annotation)) => {
+            chain.holds("annotation", format!("{} has {VNI}={}", port.name, annotation.vni));
+            Some(annotation)
         }
-        Some(Err(error)) => {
-            chain.fails("annotation", format!("{VNI} of {}: {error}", port.name), annotate);
+        Err(error) => {
+            chain.fails("annotation", format!("{}: {error}", port.name), annotate);
             None
         }
-        None => {
+        Ok(None) => {
             chain.fails("annotation", format!("{} has no {VNI}", port.name), annotate);
             None
         }
@@ -123,6 +131,7 @@ fn annotation(port: &Port, chain: &mut Chain) -> Option<Vni> {
 
 /// The links at the gateway: its annotation, its chassis, its provider network.
 fn gateway(
+    default_as: Asn,
     rows: &Rows,
     redirect: &Port,
     address: IpAddr,
@@ -139,7 +148,8 @@ fn gateway(
         );
         return None;
     };
-    let vni = annotation(peer, chain)?;
+    let annotated = annotation(peer, chain)?;
+    let vni = annotated.vni;
     if let Some((of_subnet, _)) = subnet
         && of_subnet != vni
     {
@@ -179,7 +189,16 @@ fn gateway(
     let mac = redirect.mac.first().and_then(|mac| mac.parse().ok())?;
     let gateway = addresses(redirect);
     let subnet = subnet.map(|(_, prefix)| prefix);
-    Some(Target { vni, address, subnet, mac, gateway, localnet, network })
+    let ports = [Some(redirect), router_port, Some(peer)].into_iter().flatten();
+    let ports = ports.map(|port| port.name.clone()).collect();
+    let export = exported(annotated, default_as);
+    Some(Target { vni, address, subnet, mac, gateway, localnet, network, ports, export })
+}
+
+/// The route targets that a gateway is annotated with; else the one that FRR derives.
+fn exported(annotated: Annotation, default_as: Asn) -> BTreeSet<RouteTarget> {
+    let derived = RouteTarget::derived(annotated.asn.unwrap_or(default_as), annotated.vni.get());
+    if annotated.export.is_empty() { [derived].into() } else { annotated.export }
 }
 
 /// What the running agent says of it.
@@ -206,16 +225,25 @@ pub fn agent(config: &Config, target: &Target, chain: &mut Chain) {
             );
             chain.fails("agent", seen, format!("bgp-agent status --vni {vni}"));
         }
-        None => chain.fails("agent", put_aside(config, vni), "the reason says what to change"),
+        None => {
+            let status = client::ask(&config.control_socket, &Request::Status).unwrap_or_default();
+            chain.fails("agent", put_aside(&status, target), "the reason says what to change");
+        }
     }
 }
 
-/// Why the agent does not wish it.
-fn put_aside(config: &Config, vni: u32) -> String {
-    let status = client::ask(&config.control_socket, &Request::Status).unwrap_or_default();
+/// Why the agent does not wish it: what is put aside of its VNI, of a port on its way, or of this node as a whole.
+fn put_aside(status: &serde_json::Value, target: &Target) -> String {
     let problems = status["problems"].as_array().into_iter().flatten();
+    let concerns = |problem: &&serde_json::Value| {
+        let port = problem["port"].as_str().unwrap_or_default();
+        match problem["vni"].as_u64() {
+            Some(vni) => vni == u64::from(target.vni.get()),
+            None => port == THIS_NODE || target.ports.iter().any(|name| name == port),
+        }
+    };
     let reasons: Vec<String> = problems
-        .filter(|problem| problem["vni"] == vni || problem["vni"].is_null())
+        .filter(concerns)
         .filter_map(|problem| Some(format!("{}: {}", problem["port"].as_str()?, problem["reason"].as_str()?)))
         .take(3)
         .collect();
@@ -302,7 +330,7 @@ mod tests {
     fn walked(rows: &Rows, subject: &str) -> (Option<Target>, String) {
         let (port, address) = find(rows, subject)[0];
         let mut chain = Chain::default();
-        let target = walk(rows, port, address, &mut chain);
+        let target = walk(&Config::default(), rows, port, address, &mut chain);
         (target, chain.broken().map(|link| link.link.to_owned()).unwrap_or_default())
     }
 
@@ -317,6 +345,26 @@ mod tests {
         let (gateway, _) = walked(&rows, "r1");
         assert_eq!(gateway.unwrap().address.to_string(), "172.24.4.146");
         assert!(find(&rows, "20.0.0.99").is_empty());
+        assert_eq!(target.export, ["64999:1001".parse().unwrap()].into());
+    }
+
+    #[test]
+    fn what_is_put_aside_of_other_tenants_is_no_reason() {
+        let (target, _) = walked(&rows(Some("1001"), Some("1001")), "vm");
+        let target = target.unwrap();
+        let problem =
+            |port: &str, vni: Value, reason: &str| json!({"port": port, "vni": vni, "reason": reason});
+        let said = |problems: &[Value]| put_aside(&json!({ "problems": problems }), &target);
+        let others = [problem("other-vm", Value::Null, "a stray"), problem("lrp-z", json!(1002), "no")];
+        assert!(said(&others).contains("does not say why"), "{}", said(&others));
+        for own in [
+            problem("vm", Value::Null, "20.0.0.10 is in no advertised subnet of its network"),
+            problem("lrp-s", json!(1001), "twice"),
+            problem(THIS_NODE, Value::Null, "max_prefixes is reached"),
+        ] {
+            let reason = own["reason"].as_str().unwrap().to_owned();
+            assert!(said(&[others[0].clone(), own]).contains(&reason), "{reason}");
+        }
     }
 
     #[test]
