@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
     sync::Arc,
     time::Duration,
@@ -86,6 +86,7 @@ fn connect(remote: &Remote, tls: Option<&TlsOptions>) -> Result<Box<dyn Stream>,
         Remote::Unix(path) => {
             let stream = UnixStream::connect(path).map_err(words)?;
             stream.set_read_timeout(Some(PATIENCE)).map_err(words)?;
+            stream.set_write_timeout(Some(PATIENCE)).map_err(words)?;
             Ok(Box::new(stream))
         }
         Remote::Tcp(host, port) => Ok(Box::new(tcp(host, *port)?)),
@@ -100,10 +101,21 @@ fn connect(remote: &Remote, tls: Option<&TlsOptions>) -> Result<Box<dyn Stream>,
     }
 }
 
+/// Connects to the first address of a host that takes it; one behind a firewall that says nothing is given up in time.
 fn tcp(host: &str, port: u16) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect((host, port)).map_err(|error| error.to_string())?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-    Ok(stream)
+    let words = |error: io::Error| error.to_string();
+    let mut failed = format!("{host} has no address");
+    for address in (host, port).to_socket_addrs().map_err(words)? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE)).map_err(words)?;
+                stream.set_write_timeout(Some(PATIENCE)).map_err(words)?;
+                return Ok(stream);
+            }
+            Err(error) => failed = words(error),
+        }
+    }
+    Err(failed)
 }
 
 /// A column's text; of a set, its first element's.
