@@ -3,7 +3,7 @@
 
 mod answers;
 pub mod cleanup;
-mod drain;
+pub mod drain;
 mod pretend;
 pub mod python;
 pub mod rehearsal;

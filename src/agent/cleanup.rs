@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{ADOPTION, Agent, Event, StartError, Use, Wish, rehearsal::verb_word, wait_until};
+use super::{ADOPTION, Agent, Event, StartError, Use, Wish, drain, rehearsal::verb_word, wait_until};
 use crate::{
     config::Config,
     lock::Lock,
@@ -37,11 +37,18 @@ pub async fn remove_all(
     tell: impl FnMut(&str),
 ) -> Result<Cleaned, StartError> {
     let _lock = Lock::take(&config.state_dir)?;
+    let memory = drain::memory(&config.state_dir);
     let (agent, heard) = Agent::start(config, Use::Keep, wish)?;
     let adoption = if wish == Wish::NothingOfPythons { Adoption::Due } else { Adoption::Done };
     let mut cleaning = Cleaning { agent, heard, adoption, done: 0, moved: Instant::now() };
     cleaning.run(patience, tell).await;
-    let cleaned = Cleaned { done: cleaning.done, left: cleaning.left() };
+    let mut cleaned = Cleaned { done: cleaning.done, left: cleaning.left() };
+    // A start after this begins anew, as on a node that never was drained.
+    if cleaned.left.is_empty()
+        && let Err(error) = drain::forget(&memory)
+    {
+        cleaned.left.push(format!("{}: {error}", memory.display()));
+    }
     cleaning.agent.sessions.end().await;
     Ok(cleaned)
 }

@@ -17,11 +17,27 @@ pub struct Course {
     withdraw: Option<Instant>,
 }
 
+/// Where a drain is remembered.
+pub fn memory(state_dir: &Path) -> PathBuf {
+    state_dir.join("drain")
+}
+
+/// Forgets a drain, if one is remembered there.
+///
+/// # Errors
+/// The file cannot be removed.
+pub fn forget(memory: &Path) -> io::Result<()> {
+    match fs::remove_file(memory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl Course {
     /// Takes up what was begun before a restart: a drain that had not withdrawn yet stays less preferred, since nobody
     /// knows how long the agent was away.
     pub fn resume(state_dir: &Path, reconciler: &mut Reconciler) -> Self {
-        let path = state_dir.join("drain");
+        let path = memory(state_dir);
         match fs::read_to_string(&path).as_deref().map(str::trim) {
             Ok("withdrawn") => reconciler.set_drain(Drain::Withdrawn),
             Ok(_) => reconciler.set_drain(Drain::LessPreferred),
@@ -48,10 +64,7 @@ impl Course {
     /// # Errors
     /// It cannot be forgotten; then nothing is done.
     pub fn undrain(&mut self, reconciler: &mut Reconciler) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        forget(&self.path)?;
         self.withdraw = None;
         reconciler.set_drain(Drain::No);
         Ok(())

@@ -13,6 +13,7 @@ use crate::{
     agent::{
         Wish,
         cleanup::remove_all,
+        drain,
         rehearsal::{Rehearsed, rehearse},
     },
     config::Config,
@@ -54,7 +55,12 @@ fn clean(config: &Config, options: &Options) -> Result<bool, Box<dyn std::error:
     for unread in &rehearsed.unread {
         println!("? not read: {}", plain(unread));
     }
-    if rehearsed.steps.is_empty() && rehearsed.unread.is_empty() {
+    let memory = drain::memory(&config.state_dir);
+    let drained = memory.exists();
+    if drained {
+        println!("- {:<14} that this node is drained ({})", "state", memory.display());
+    }
+    if rehearsed.steps.is_empty() && rehearsed.unread.is_empty() && !drained {
         println!("nothing of bgp-agent's is on this node");
         return Ok(true);
     }
@@ -76,6 +82,9 @@ fn clean(config: &Config, options: &Options) -> Result<bool, Box<dyn std::error:
         println!("left: {}", plain(left));
     }
     println!("{} operations done", cleaned.done);
+    if drained && !memory.exists() {
+        println!("this node counts as drained no more");
+    }
     Ok(cleaned.left.is_empty())
 }
 
