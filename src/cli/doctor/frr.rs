@@ -11,15 +11,20 @@ use crate::{cli::peers::vty::Vty, config::Config, planes::frr::decode};
 /// default a burst of 20,000 routes was seen to lose a third of them, silently.
 const ENOUGH_BUFFER: u64 = 32 << 20;
 
+/// The first version whose VRFs and VNIs belong to mgmtd.
+const WITH_MGMTD: u32 = 10;
+
 /// Looks at FRR; gives the EVPN neighbours.
 pub fn examine(config: &Config, findings: &mut Findings) -> Vec<IpAddr> {
     findings.about("frr");
     let zebra = open(config, "zebra", findings);
     let bgpd = open(config, "bgpd", findings);
-    if let Some(mut zebra) = zebra
-        && let Err(error) = examine_zebra(&mut zebra, findings)
-    {
-        findings.fail(error, "see zebra's log");
+    if let Some(mut zebra) = zebra {
+        match examine_zebra(&mut zebra, findings) {
+            Ok(major) if major >= Some(WITH_MGMTD) => mgmtd(config, findings),
+            Ok(_) => {}
+            Err(error) => findings.fail(error, "see zebra's log"),
+        }
     }
     let Some(mut bgpd) = bgpd else { return Vec::new() };
     examine_bgpd(&mut bgpd, findings).unwrap_or_else(|error| {
@@ -41,10 +46,22 @@ fn open(config: &Config, daemon: &'static str, findings: &mut Findings) -> Optio
     }
 }
 
-fn examine_zebra(zebra: &mut Vty, findings: &mut Findings) -> Result<(), String> {
+/// It has to answer: a VRF gets its VNI there.
+fn mgmtd(config: &Config, findings: &mut Findings) {
+    let answer = open(config, "mgmtd", findings).map(|mut mgmtd| mgmtd.show("show running-config"));
+    match answer {
+        Some(Ok(_)) => findings.ok("mgmtd answers, where VRFs get their VNI"),
+        Some(Err(error)) => findings.fail(error, "see mgmtd's log"),
+        None => {}
+    }
+}
+
+/// Gives its major version, where it tells it.
+fn examine_zebra(zebra: &mut Vty, findings: &mut Findings) -> Result<Option<u32>, String> {
     let version = zebra.show("show version")?;
     let line = version.lines().next().unwrap_or_default().trim();
-    match line.split_ascii_whitespace().nth(1).and_then(major) {
+    let major = line.split_ascii_whitespace().nth(1).and_then(major);
+    match major {
         Some(..8) => findings
             .warn(line, "the agent is tested with FRR 8.4 and 10; older ones may lack lines that it needs"),
         _ => findings.ok(line),
@@ -60,7 +77,7 @@ fn examine_zebra(zebra: &mut Vty, findings: &mut Findings) -> Result<(), String>
             .warn(format!("zebra's netlink buffer has {bytes} bytes: it loses bursts, silently"), remedy),
         None => findings.warn("zebra does not tell how large its netlink buffer is", remedy),
     }
-    Ok(())
+    Ok(major)
 }
 
 fn major(version: &str) -> Option<u32> {
@@ -119,6 +136,45 @@ fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<IpAddr> {
 mod tests {
     use super::*;
     use crate::cli::doctor::Level;
+
+    /// A daemon that answers one command after the other, each with status 0.
+    fn daemon(directory: &std::path::Path, name: &str, answers: &'static [&'static str]) {
+        use std::{
+            io::{Read, Write},
+            os::unix::net::UnixListener,
+        };
+        let listener = UnixListener::bind(directory.join(name)).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for answer in answers {
+                assert!(stream.read(&mut [0; 100]).unwrap() > 0);
+                stream.write_all(&[answer.as_bytes(), &[0; 4]].concat()).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn mgmtd_is_asked_for_from_frr_10_on() {
+        const SHOWN: &str = " Kernel socket buffer size      90000000 \n";
+        for (version, with_mgmtd, failed) in [
+            (["", "FRRouting 8.4.4 (gw1) on Linux(6.1).\n", SHOWN], false, &[][..]),
+            (["", "FRRouting 10.3 (gw1) on Linux(6.1).\n", SHOWN], true, &[]),
+            (["", "FRRouting 10.3 (gw1) on Linux(6.1).\n", SHOWN], false, &["mgmtd"]),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            daemon(dir.path(), "zebra.vty", Box::leak(Box::new(version)));
+            if with_mgmtd {
+                daemon(dir.path(), "mgmtd.vty", &["", "vrf a\n vni 1\nexit-vrf\n"]);
+            }
+            let config = Config { frr_socket_dir: dir.path().to_owned(), ..Config::default() };
+            let mut findings = Findings::default();
+            examine(&config, &mut findings);
+            // There is no bgpd here.
+            let fails = findings.all.iter().filter(|finding| finding.level == Level::Fail);
+            let names: Vec<_> = fails.map(|finding| finding.seen.split(':').next().unwrap()).collect();
+            assert_eq!(names, [&["bgpd"][..], failed].concat(), "{version:?}");
+        }
+    }
 
     #[test]
     fn the_buffer_is_read_from_what_zebra_shows() {

@@ -1,15 +1,16 @@
 //! Open vSwitch and OVN's settings in its database: what ovn-controller needs, what the agent needs, and how
 //! ovs-vswitchd runs.
 
-use std::{collections::BTreeMap, os::unix::net::UnixStream};
+use std::collections::BTreeMap;
 
 use super::Findings;
 use crate::{
     cli::peers::{
-        database::{Database, Row, entry, strings, text},
+        database::{Database, Row, entry, text},
+        openflow,
         process::Process,
     },
-    config::Config,
+    config::{Attach, Config},
     ovsdb::{Remotes, TlsOptions},
 };
 
@@ -42,7 +43,7 @@ pub fn examine(config: &Config, findings: &mut Findings) -> Node {
     let mut rows = |table, columns: &[&str]| database.select("Open_vSwitch", table, columns);
     let (switch, bridges) = match (
         rows("Open_vSwitch", &["external_ids", "ovs_version"]),
-        rows("Bridge", &["name", "datapath_type", "protocols"]),
+        rows("Bridge", &["name", "datapath_type"]),
     ) {
         (Ok(switch), Ok(bridges)) => (switch.into_iter().next().unwrap_or_default(), bridges),
         (Err(error), _) | (_, Err(error)) => {
@@ -166,22 +167,90 @@ fn mapped_bridges(config: &Config, switch: &Row, bridges: &[Row], findings: &mut
             continue;
         };
         let datapath = text(bridge, "datapath_type").unwrap_or_default();
-        let kind = if datapath == "netdev" { "userspace" } else { "kernel" };
+        let in_userspace = datapath == "netdev";
+        let kind = if in_userspace { "userspace" } else { "kernel" };
         findings.ok(format!("{name} of {network} is there, on the {kind}'s datapath"));
-        let versions = bridge.get("protocols").map(strings).unwrap_or_default();
-        if !versions.is_empty() && !versions.iter().any(|version| version == "OpenFlow13") {
+        if config.attach == Attach::Vrf && !in_userspace {
+            // netdev_rx_handler_register and IFF_NO_RX_HANDLER in drivers/net/vrf.c, since Linux 5.0.
             findings.fail(
-                format!("{name} speaks {} alone", versions.join(", ")),
-                format!("ovs-vsctl add bridge {name} protocols OpenFlow13"),
+                format!("attach = vrf, but the kernel's datapath takes no VRF as a port of {name}"),
+                "attach = veth, which works on both datapaths",
             );
         }
-        let socket = config.ovs_rundir.join(format!("{name}.mgmt"));
-        match UnixStream::connect(&socket) {
-            Ok(_) => findings.ok(format!("{} takes connections", socket.display())),
-            Err(error) => findings.fail(
-                format!("{}: {error}", socket.display()),
-                "start ovs-vswitchd, run this as root, or set ovs_rundir",
-            ),
+        openflow_version(
+            name,
+            openflow::speaks_our_version(&config.ovs_rundir.join(format!("{name}.mgmt"))),
+            findings,
+        );
+    }
+}
+
+fn openflow_version(bridge: &str, speaks: Result<bool, String>, findings: &mut Findings) {
+    match speaks {
+        Ok(true) => findings.ok(format!("{bridge} speaks OpenFlow 1.3")),
+        Ok(false) => findings.fail(
+            format!("{bridge} does not speak OpenFlow 1.3"),
+            format!("ovs-vsctl add bridge {bridge} protocols OpenFlow13"),
+        ),
+        Err(error) => findings.fail(error, "start ovs-vswitchd, run this as root, or set ovs_rundir"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::unix::net::UnixListener};
+
+    use super::*;
+    use crate::{cli::doctor::Level, config::Config};
+
+    fn bridge(datapath: &str) -> Row {
+        let row = serde_json::json!({"name": "br.ex", "datapath_type": datapath});
+        row.as_object().unwrap().clone()
+    }
+
+    fn switch() -> Row {
+        let ids = serde_json::json!(["map", [["ovn-bridge-mappings", "physnet1:br.ex"]]]);
+        serde_json::json!({ "external_ids": ids }).as_object().unwrap().clone()
+    }
+
+    /// What is found of a bridge whose socket says this, in words of what fails.
+    fn failures(attach: Attach, datapath: &str, hello: Option<&'static [u8]>) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = hello.map(|hello| {
+            let listener = UnixListener::bind(dir.path().join("br.ex.mgmt")).unwrap();
+            std::thread::spawn(move || listener.accept().unwrap().0.write_all(hello).unwrap())
+        });
+        let config = Config { attach, ovs_rundir: dir.path().to_owned(), ..Config::default() };
+        let mut findings = Findings::default();
+        mapped_bridges(&config, &switch(), &[bridge(datapath)], &mut findings);
+        if let Some(socket) = socket {
+            socket.join().unwrap();
+        }
+        let failed = findings.all.into_iter().filter(|finding| finding.level == Level::Fail);
+        failed.map(|finding| finding.seen).collect()
+    }
+
+    /// A hello's header, and its element with the bitmap of versions (OpenFlow 1.3.5, 7.5.1).
+    const UP_TO_15: &[u8] = &[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0b0111_0010];
+    const ONLY_10_AND_15: &[u8] = &[6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0b0100_0010];
+    const ONLY_10: &[u8] = &[1, 0, 0, 8, 0, 0, 0, 1];
+
+    #[test]
+    fn the_openflow_version_is_what_the_bridge_says_itself() {
+        assert_eq!(failures(Attach::Veth, "system", Some(UP_TO_15)), [""; 0]);
+        for hello in [ONLY_10_AND_15, ONLY_10] {
+            let failed = failures(Attach::Veth, "system", Some(hello));
+            assert_eq!(failed, ["br.ex does not speak OpenFlow 1.3"]);
+        }
+        assert!(failures(Attach::Veth, "system", None)[0].contains("br.ex.mgmt"));
+    }
+
+    #[test]
+    fn a_vrf_is_a_port_of_the_userspace_datapath_alone() {
+        assert_eq!(failures(Attach::Vrf, "netdev", Some(UP_TO_15)), [""; 0]);
+        for kernels in ["", "system"] {
+            let failed = failures(Attach::Vrf, kernels, Some(UP_TO_15));
+            assert!(failed.len() == 1 && failed[0].contains("attach = vrf"), "{failed:?}");
         }
     }
 }

@@ -17,6 +17,30 @@ use crate::planes::flows::object::COOKIE;
 /// How long OVS may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether the bridge speaks the agent's OpenFlow version, by its own hello.
+///
+/// # Errors
+/// OVS does not answer, in words.
+pub fn speaks_our_version(socket: &Path) -> Result<bool, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", socket.display());
+    let mut stream = UnixStream::connect(socket).map_err(|error| failed(&error))?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| failed(&error))?;
+    let (mut received, mut block) = (BytesMut::new(), [0; 4096]);
+    loop {
+        if let Some(bytes) = next_frame(&mut received).map_err(|error| failed(&error))? {
+            let frame = Frame::decode(&bytes).map_err(|error| failed(&error))?;
+            return match frame.message {
+                Message::Hello(hello) => Ok(hello.speaks(Frame::VERSION, frame.version)),
+                _ => Err(failed(&"it does not begin with a hello")),
+            };
+        }
+        match stream.read(&mut block).map_err(|error| failed(&error))? {
+            0 => return Err(failed(&"the connection was closed")),
+            length => received.extend_from_slice(block.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
 /// All flows with the agent's cookie, by the bridge's management socket.
 ///
 /// # Errors
