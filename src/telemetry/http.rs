@@ -36,12 +36,15 @@ const JSON: &str = "application/json";
 /// Listens on this address.
 pub async fn serve(address: SocketAddr, questions: Questions) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
+    let opened = !address.ip().is_loopback();
     tokio::spawn(async move {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let questions = questions.clone();
-                    tokio::spawn(async move { timeout(PATIENCE, converse(stream, &questions)).await });
+                    tokio::spawn(
+                        async move { timeout(PATIENCE, converse(stream, opened, &questions)).await },
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "metrics_listen");
@@ -53,9 +56,9 @@ pub async fn serve(address: SocketAddr, questions: Questions) -> io::Result<()> 
     Ok(())
 }
 
-async fn converse(mut stream: TcpStream, questions: &Questions) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, opened: bool, questions: &Questions) -> io::Result<()> {
     let response = match head(&mut stream).await? {
-        Some(head) => respond(&head, questions).await,
+        Some(head) => respond(&head, opened, questions).await,
         None => plain("431 Request Header Fields Too Large", "the request's head is too long\n"),
     };
     let Response { status, kind, body } = response;
@@ -89,7 +92,8 @@ async fn head(stream: &mut TcpStream) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&read).into_owned()))
 }
 
-async fn respond(head: &str, questions: &Questions) -> Response {
+/// `opened`: an operator has opened the server to others than this host.
+async fn respond(head: &str, opened: bool, questions: &Questions) -> Response {
     let mut words = head.lines().next().unwrap_or_default().split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if !words.next().is_some_and(|version| version.starts_with("HTTP/1.")) {
@@ -98,11 +102,13 @@ async fn respond(head: &str, questions: &Questions) -> Response {
     if method != "GET" && method != "HEAD" {
         return plain("405 Method Not Allowed", "nothing can be changed here\n");
     }
-    // A page elsewhere must not read this one by a name of its own that leads here (DNS rebinding).
-    if !host_is_address(head) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    // A page elsewhere must not read this one by a name of its own that leads here (DNS rebinding). Prometheus and load
+    // balancers come by the name that they are configured with, to what holds no tenant's names.
+    let for_machines = opened && matches!(path, "/metrics" | "/healthz" | "/readyz");
+    if !for_machines && !host_is_address(head) {
         return plain("421 Misdirected Request", "ask by address, or as localhost\n");
     }
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
         "/" => Response { status: "200 OK", kind: "text/html; charset=utf-8", body: PAGE.to_owned() },
         "/metrics" => metrics(questions).await,
@@ -186,9 +192,29 @@ mod tests {
     use super::*;
 
     async fn asked(head: &str) -> Response {
+        asked_of(false, head).await
+    }
+
+    async fn asked_of(opened: bool, head: &str) -> Response {
         let (questions, asked) = mpsc::channel(1);
         drop(asked);
-        respond(head, &questions).await
+        respond(head, opened, &questions).await
+    }
+
+    #[tokio::test]
+    async fn machines_may_come_by_any_name_where_the_server_was_opened() {
+        for (opened, path, status) in [
+            (true, "/healthz", "503"),
+            (true, "/readyz", "503"),
+            (true, "/metrics", "503"),
+            (true, "/", "421"),
+            (true, "/status.json", "421"),
+            (false, "/healthz", "421"),
+            (false, "/metrics", "421"),
+        ] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: gw1.example:9644\r\n");
+            assert!(asked_of(opened, &head).await.status.starts_with(status), "{opened} {path}");
+        }
     }
 
     #[tokio::test]
