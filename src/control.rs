@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::reconcile::{Drain, PrefixStatus, Status};
+use crate::reconcile::{Drain, PrefixStatus, Status, Summary};
 
 /// The longest request, in bytes.
 const MAX_REQUEST: u64 = 4096;
@@ -92,45 +92,6 @@ pub enum Answer {
         /// Why.
         error: String,
     },
-}
-
-/// The status in a few numbers.
-#[derive(Debug, Serialize)]
-pub struct Summary {
-    /// Every session is up and everything wished stands.
-    pub converged: bool,
-    /// All that was wished at the start was applied once.
-    pub ready: bool,
-    /// Counts changes of the wish.
-    pub revision: u64,
-    /// The last revision that stands as a whole.
-    pub watermark: u64,
-    /// Sessions that are not up, with the reason.
-    pub down: Vec<String>,
-    /// Tenants that do not stand, with the first reason.
-    pub waiting: Vec<String>,
-}
-
-impl From<&Status> for Summary {
-    fn from(status: &Status) -> Self {
-        let down = status.sessions.iter().filter(|(_, session)| session.state != "up");
-        let down = down.map(|(name, session)| {
-            let reason = session.reason.as_deref().unwrap_or("not read yet");
-            format!("{name}: {reason}")
-        });
-        let waiting = status.tenants.iter().filter(|tenant| tenant.state != "ok").map(|tenant| {
-            let reason = tenant.reasons.first().map_or("", String::as_str);
-            format!("VNI {} {} {reason}", tenant.vni, tenant.state)
-        });
-        Self {
-            converged: status.converged,
-            ready: status.ready,
-            revision: status.revision,
-            watermark: status.watermark,
-            down: down.collect(),
-            waiting: waiting.collect(),
-        }
-    }
 }
 
 /// A question on its way to the loop.
@@ -218,7 +179,13 @@ async fn converse(mut stream: UnixStream, questions: Questions) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::{
+        reconcile::{BrakeStatus, Hops, ProblemStatus, SessionStatus, TenantStatus},
+        testing::peers::reconciler,
+    };
 
     #[test]
     fn requests_are_read_as_they_are_documented() {
@@ -229,6 +196,76 @@ mod tests {
         let find = Request::Find { address: [20, 0, 0, 10].into() };
         assert_eq!(read(r#"{"command":"find","address":"20.0.0.10"}"#), find);
         assert!(serde_json::from_str::<Request>(r#"{"command":"stop"}"#).is_err());
+    }
+
+    /// The fields of a JSON value with the way to each: members of lists as `[]`, names of sessions and planes as NAME,
+    /// PLANE and RESULT.
+    fn fields(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+        use serde_json::Value;
+        let inner = |key: &str| match path {
+            "" => key.to_owned(),
+            "sessions" => "sessions.NAME".to_owned(),
+            "operations" => "operations.PLANE".to_owned(),
+            "operations.PLANE" => "operations.PLANE.RESULT".to_owned(),
+            _ => format!("{path}.{key}"),
+        };
+        match value {
+            Value::Object(members) => {
+                members.iter().for_each(|(key, member)| fields(member, &inner(key), found));
+            }
+            Value::Array(list) if list.iter().any(Value::is_object) => {
+                list.iter().for_each(|member| fields(member, &format!("{path}[]"), found));
+            }
+            _ => drop(found.insert(path.to_owned())),
+        }
+    }
+
+    #[test]
+    fn every_field_of_the_status_is_documented_and_no_other() {
+        let mut there = BTreeSet::new();
+        fields(&serde_json::to_value(whole_status()).unwrap(), "", &mut there);
+        let document = include_str!("../docs/control-socket.md");
+        let table = document.split("## The status").nth(1).unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let documented: BTreeSet<String> = rows
+            .flat_map(|names| names.split("`, `"))
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect();
+        assert_eq!(documented, there);
+    }
+
+    /// A status in which nothing is left out.
+    fn whole_status() -> Status {
+        let session = SessionStatus {
+            state: "down",
+            for_seconds: 1.0,
+            reconnects: 1,
+            reason: Some("bgpd: it does not run".to_owned()),
+        };
+        let tenant = TenantStatus {
+            vni: 1001,
+            asn: Some(64999),
+            gateways: vec!["cr-lrp".to_owned()],
+            attach: vec!["veth to physnet1".to_owned()],
+            state: "held",
+            reasons: vec!["why".to_owned()],
+            more_reasons: 1,
+            prefixes: Hops::default(),
+            wished: 1,
+            open: 1,
+            changed_seconds_ago: Some(1.0),
+        };
+        let problem = ProblemStatus { port: "lrp".to_owned(), vni: Some(1001), reason: "why".to_owned() };
+        let brake = BrakeStatus { held_prefixes: 1, advertised: 2, limit: 1, until: None };
+        Status {
+            brake: Some(brake),
+            warning: Some("a Python agent runs".to_owned()),
+            sessions: [("frr".to_owned(), session)].into(),
+            tenants: vec![tenant],
+            problems: vec![problem],
+            operations: [("kernel".to_owned(), [("done", 1)].into())].into(),
+            ..reconciler().status(std::time::Instant::now())
+        }
     }
 
     #[tokio::test]

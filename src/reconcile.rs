@@ -48,7 +48,7 @@ pub use self::{
     drain::Drain,
     node::Node,
     prefixes::PrefixStatus,
-    status::{Hops, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus},
+    status::{Hops, ProblemStatus, SessionStatus, Status, Summary, TenantStatus, ZebraStatus},
 };
 use crate::{
     config::Config,
@@ -403,6 +403,11 @@ impl Reconciler {
         let heard = self.session_states().map(|(name, state)| {
             let reading = match (&state.down, state.whole) {
                 (Some(reason), _) => Reading::Down(reason.clone()),
+    /// The same in a few numbers, for who asks often.
+    pub fn summary(&self) -> Summary {
+        status::summary(self)
+    }
+
                 (None, true) => Reading::Whole,
                 (None, false) => Reading::NotYet,
             };

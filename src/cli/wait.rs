@@ -9,12 +9,14 @@ use std::{
 use super::client;
 use crate::{config::Config, control::Request};
 
-/// How often the agent is asked.
-const PERIOD: Duration = Duration::from_millis(20);
+/// How soon the agent is asked again, and how soon at last: the pause is doubled, since each question costs its loop time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// Waits; exit status 0 when it stands, 1 when the timeout (seconds) passes first, with what was missing.
 pub fn run(config: &Config, timeout: f64) -> ExitCode {
     let deadline = Instant::now() + Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX / 4);
+    let mut pause = FIRST_PAUSE;
     loop {
         let answer = client::ask(&config.control_socket, &Request::Summary);
         if answer.as_ref().is_ok_and(|status| status["converged"] == true) {
@@ -27,6 +29,7 @@ pub fn run(config: &Config, timeout: f64) -> ExitCode {
             }
             return ExitCode::FAILURE;
         }
-        sleep(PERIOD);
+        sleep(pause);
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }

@@ -89,6 +89,23 @@ pub struct ZebraStatus {
     pub stuck: bool,
 }
 
+/// The status in a few numbers.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Every session is up and everything wished stands.
+    pub converged: bool,
+    /// All that was wished at the start was applied once.
+    pub ready: bool,
+    /// Counts changes of the wish.
+    pub revision: u64,
+    /// The last revision that stands as a whole.
+    pub watermark: u64,
+    /// Sessions that are not up, with the reason.
+    pub down: Vec<String>,
+    /// Tenants that do not stand, with the first reason.
+    pub waiting: Vec<String>,
+}
+
 /// One session.
 #[derive(Debug, Serialize)]
 pub struct SessionStatus {
@@ -171,26 +188,36 @@ pub(super) fn word(state: &PlaneState) -> &'static str {
     }
 }
 
+/// Whether every session is up and everything wished stands; costs no text.
+pub(super) fn converged(reconciler: &Reconciler) -> bool {
+    let core = &reconciler.core;
+    let all_up = reconciler.session_states().all(|(_, state)| word(state) == UP);
+    let is_ok = |slice: &Slice| state(slice, open(slice)) == "ok";
+    let tenants = core.slices.iter().filter(|(vni, _)| vni.is_some());
+    all_up && core.watermark() == core.revision && tenants.into_iter().all(|(_, slice)| is_ok(slice))
+}
+
+fn open(slice: &Slice) -> u32 {
+    slice.open_keys(Side::Build) + slice.open_keys(Side::Remove)
+}
+
+fn session_statuses(reconciler: &Reconciler, now: Instant) -> BTreeMap<String, SessionStatus> {
+    let status = |(name, state): (String, &PlaneState)| {
+        let (since, reconnects) = reconciler.history.session(&name, now);
+        let (state, reason) = (word(state), state.down.clone());
+        (name, SessionStatus { state, for_seconds: rounded(since), reconnects, reason })
+    };
+    reconciler.session_states().map(status).collect()
+}
+
 pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
     let core = &reconciler.core;
-    let sessions: BTreeMap<String, SessionStatus> = reconciler
-        .session_states()
-        .map(|(name, state)| {
-            let (since, reconnects) = reconciler.history.session(&name, now);
-            let (state, reason) = (word(state), state.down.clone());
-            (name, SessionStatus { state, for_seconds: rounded(since), reconnects, reason })
-        })
-        .collect();
+    let sessions = session_statuses(reconciler, now);
     let tenants = tenants(reconciler, now);
-    let all_up = sessions.values().all(|session| session.state == UP);
-    let settled = tenants.iter().all(|tenant| tenant.state == "ok");
     let mut operations: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
     for ((plane, outcome), count) in &core.operations {
         operations.entry(plane.to_string()).or_default().insert(outcome, *count);
     }
-    let mut all_problems = problems(reconciler);
-    let problems: Vec<_> = all_problems.by_ref().take(MOST_PROBLEMS).collect();
-    let problems_total = problems.len() + all_problems.count();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         node: core.node.settings().system_id.as_deref().map(str::to_owned),
@@ -198,14 +225,14 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         revision: core.revision,
         watermark: core.watermark(),
         lag_seconds: rounded(reconciler.history.lag(now)),
-        converged: all_up && settled && core.watermark() == core.revision,
+        converged: converged(reconciler),
         ready: reconciler.history.is_synced(),
         drain: reconciler.drain(),
         brake: core.brake.status(),
         warning: warning(reconciler),
         tenants,
-        problems,
-        problems_total,
+        problems: problems(reconciler).take(MOST_PROBLEMS).collect(),
+        problems_total: problems_total(reconciler),
         zebra: zebra(reconciler),
         operations,
         latency: reconciler.history.latency().clone(),
@@ -223,6 +250,28 @@ fn zebra(reconciler: &Reconciler) -> ZebraStatus {
     ZebraStatus { backlog_bytes: bytes, lost, told_again: reconciler.survey.told_again, waits, stuck }
 }
 
+/// Costs text for what is not well alone.
+pub(super) fn summary(reconciler: &Reconciler) -> Summary {
+    let core = &reconciler.core;
+    let down = reconciler.session_states().filter(|(_, state)| word(state) != UP);
+    let down =
+        down.map(|(name, state)| format!("{name}: {}", state.down.as_deref().unwrap_or("not read yet")));
+    let waiting = core.slices.iter().filter_map(|(vni, slice)| {
+        let (vni, state) = ((*vni)?, state(slice, open(slice)));
+        let reason =
+            slice.troubles().map(|(_, reason)| reason).chain(slice.waiting.iter().map(String::as_str)).next();
+        (state != "ok").then(|| format!("VNI {vni} {state} {}", reason.unwrap_or_default()))
+    });
+    Summary {
+        converged: converged(reconciler),
+        ready: reconciler.history.is_synced(),
+        revision: core.revision,
+        watermark: core.watermark(),
+        down: down.collect(),
+        waiting: waiting.collect(),
+    }
+}
+
 fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {
     let slices = reconciler.core.slices.iter();
     slices.filter_map(|(vni, slice)| Some(tenant(reconciler, (*vni)?, slice, now))).collect()
@@ -233,7 +282,7 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
     let tally = reconciler.core.tally(vni);
     // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
     let away = slice.open_at(Side::Build, order::ADVERTISE) as usize;
-    let open = slice.open_keys(Side::Build) + slice.open_keys(Side::Remove);
+    let open = open(slice);
     let mut told: BTreeSet<&str> = BTreeSet::new();
     let waiting = slice.waiting.iter().map(String::as_str);
     let all = slice.troubles().map(|(_, reason)| reason).chain(waiting);
@@ -280,6 +329,13 @@ fn attach(tenant: &Tenant, config: &Config) -> Vec<String> {
         (None, Attach::Vrf) => "vrf".to_owned(),
     };
     localnets.iter().map(|localnet| format!("{} to {}", of(localnet), shown(&localnet.network))).collect()
+}
+
+/// Counted where they are kept: there may be a hundred thousand, of which few are told.
+fn problems_total(reconciler: &Reconciler) -> usize {
+    let intent = &reconciler.intent;
+    let strays = intent.strays().filter(|(uuid, _)| reconciler.replica.get(uuid).is_some());
+    intent.problems().count() + strays.count() + intent.excesses().count()
 }
 
 fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
