@@ -27,8 +27,8 @@ pub struct Options {
     /// Only tenants with a router gateway whose name holds this text.
     #[arg(long, value_name = "TEXT")]
     router: Option<String>,
-    /// Only tenants in this state: ok, pending, leaving, held, refused or conflict.
-    #[arg(long, value_name = "STATE")]
+    /// Only tenants in this state.
+    #[arg(long, value_name = "STATE", value_parser = STATES)]
     state: Option<String>,
     /// Only what is not well: sessions, tenants, and what is put aside.
     #[arg(long)]
@@ -36,10 +36,18 @@ pub struct Options {
     /// Ask bgpd, too, how many of the shown tenants' prefixes it has, and has as EVPN type-5 routes.
     #[arg(long)]
     hops: bool,
-    /// Show it again and again, every so many seconds.
+    /// Show it again and again, every so many seconds; not more often than twice a second.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     watch: Option<f64>,
 }
+
+/// The states of a tenant (`TenantStatus::state`).
+const STATES: [&str; 6] = ["ok", "pending", "leaving", "held", "refused", "conflict"];
+
+/// The pause between two looks where none is given that can be meant, and the shortest: a status costs the agent's loop
+/// some milliseconds.
+const USUAL_PAUSE: Duration = Duration::from_secs(2);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Exit status where no agent answers.
 const NO_AGENT: u8 = 3;
@@ -50,8 +58,13 @@ pub fn run(config: &Config, options: &Options) -> ExitCode {
         let shown = show(config, options);
         let Some(period) = options.watch else { return shown };
         let _ = std::io::stdout().flush();
-        sleep(Duration::try_from_secs_f64(period).unwrap_or(Duration::from_secs(2)));
+        sleep(pause(period));
     }
+}
+
+/// The pause between two looks: what was asked for, if it is a number of seconds and not a flood of questions.
+fn pause(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(USUAL_PAUSE).max(SHORTEST_PAUSE)
 }
 
 fn show(config: &Config, options: &Options) -> ExitCode {
@@ -285,6 +298,18 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_state_that_no_tenant_has_is_refused_and_no_flood_of_questions_is_asked() {
+        use clap::Parser as _;
+        let parse = |arguments: &[&str]| {
+            crate::cli::Cli::try_parse_from([&["bgp-agent", "status"], arguments].concat())
+        };
+        assert!(parse(&["--state", "held"]).is_ok());
+        assert!(parse(&["--state", "hold"]).unwrap_err().to_string().contains("pending, leaving, held"));
+        let pauses = [0.0, -1.0, f64::NAN, 0.7].map(|seconds| pause(seconds).as_millis());
+        assert_eq!(pauses, [500, 2000, 2000, 700]);
     }
 
     #[test]
