@@ -96,6 +96,9 @@ pub async fn run(config: Config, path: &Path) -> Result<(), StartError> {
     let mut reread = every(agent.config.reconcile_interval);
     let systemd = Notifier::from_environment();
     let mut alive = every(watchdog_period().unwrap_or(TELL_SYSTEMD).min(TELL_SYSTEMD));
+    // The service runs from here on, whether its peers are there or not: a start that waited for the Southbound would be
+    // killed after TimeoutStartSec, again and again, and hold up what is ordered after it. Whether all that is wished
+    // stands is another question, which `/readyz` and `bgp-agent wait` answer.
     systemd.say("READY=1");
     tracing::info!("started");
     agent.reconciler.warn(python::beside_us());
