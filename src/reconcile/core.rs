@@ -7,6 +7,7 @@
 mod braking;
 mod flight;
 mod judge;
+mod said;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub use self::braking::Leaving;
+use self::said::Said;
 use super::{
     brake::Brake,
     node::{Node, Scope},
@@ -101,6 +103,9 @@ pub struct Core {
     /// Planes to be asked for everything, and those that were and have not answered yet.
     unread: BTreeSet<PlaneId>,
     reading: BTreeSet<PlaneId>,
+    said: Said,
+    /// Prefixes that were wished and not wished any more since this was last taken, by VNI.
+    moved: BTreeMap<Vni, (u64, u64)>,
     /// Counts changes of the wish.
     pub(super) revision: u64,
     /// Operations by plane and outcome.
@@ -155,6 +160,8 @@ impl Core {
             next_retry: 0,
             unread: BTreeSet::new(),
             reading: BTreeSet::new(),
+            said: Said::default(),
+            moved: BTreeMap::new(),
             revision: 0,
             operations: BTreeMap::new(),
         }

@@ -49,6 +49,7 @@ impl Core {
         let mut batches = Batches::new();
         for slice in std::mem::take(&mut self.active) {
             self.ready_of(slice, now, &mut batches);
+            self.say_what_was_not_said(slice);
             if self.slices.get(&slice).is_some_and(Slice::is_empty) {
                 self.slices.remove(&slice);
             }
@@ -62,6 +63,17 @@ impl Core {
             commands.push((plane, Command::Apply { id, operations }));
         }
         commands
+    }
+
+    fn say_what_was_not_said(&mut self, slice: Option<Vni>) {
+        let is_open = |slice: &Slice| slice.open_keys(Side::Build) + slice.open_keys(Side::Remove) > 0;
+        if self.slices.get(&slice).is_some_and(is_open) {
+            return;
+        }
+        let unsaid = self.said.settled(slice);
+        if unsaid > 0 {
+            tracing::info!(vni = ?slice.map(Vni::get), unsaid, "nothing is refused any more; so often it was not said");
+        }
     }
 
     /// Without the ledger and the local database nothing is ours and nothing has a place.
@@ -226,7 +238,11 @@ impl Core {
                     self.reopen(&key, Some(Open { tries: 0, ..open }), false);
                 }
                 Outcome::Failed(reason) => {
-                    tracing::warn!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
+                    if self.said.is_new(open.slice, &reason) {
+                        tracing::warn!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
+                    } else {
+                        tracing::debug!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
+                    }
                     open.tries += 1;
                     let at = (now + retry::pause(open.tries, fastrand::f64()), self.next_retry);
                     self.next_retry += 1;

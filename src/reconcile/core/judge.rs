@@ -75,7 +75,9 @@ impl Core {
         slice.open(open.side, open.rank, key, open.hold.as_ref());
         *self.open_since.entry(open.revision).or_default() += 1;
         self.activate(open.slice);
-        if let Some(Hold::Clash(reason)) = &open.hold {
+        if let Some(Hold::Clash(reason)) = &open.hold
+            && self.said.is_new(open.slice, reason)
+        {
             tracing::warn!(vni = ?open.slice.map(Vni::get), "held: {reason}");
         }
         self.open.insert(key.clone(), open);
