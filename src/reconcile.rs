@@ -191,10 +191,7 @@ impl Reconciler {
         self.look_at_withdrawals(now);
         let mut commands = self.core.poll(now);
         commands.extend(self.ask_for_survey(now));
-        for vni in self.core.take_changed() {
-            let slice = self.core.slices.get(&Some(vni));
-            self.news.tenant(vni, slice, self.intent.tenant(vni), now);
-        }
+        self.tell_news(now);
         let closed = self.core.take_closed();
         self.history.progress(self.core.revision, closed, |revision| self.core.is_open_since(revision), now);
         if !self.history.is_synced() && self.is_applied() {
@@ -215,6 +212,19 @@ impl Reconciler {
         if touched.anew {
             self.core.brake.resynchronising();
         }
+    fn tell_news(&mut self, now: Instant) {
+        for (vni, moved) in self.core.take_moved() {
+            self.news.moved(vni, moved, now);
+        }
+        let mut changed = self.core.take_changed();
+        changed.extend(self.news.overdue(now));
+        for vni in changed {
+            let slice = self.core.slices.get(&Some(vni));
+            let why_gone = |gateways: &[Box<str>]| why_gone(&self.replica, &self.core.node, gateways);
+            self.news.tenant(vni, slice, self.intent.tenant(vni), now, why_gone);
+        }
+    }
+
         self.rows_changed |= !touched.is_empty();
         let ledger_changed = std::mem::take(&mut self.ledger_changed);
         let delta = self.intent.update(&self.replica, &touched, &self.core.ledger, ledger_changed);
@@ -339,7 +349,8 @@ impl Reconciler {
 
     /// When `poll` should be called again at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.core.next_timeout().into_iter().chain(self.survey.deadline()).min()
+        let others = self.survey.deadline().into_iter().chain(self.news.due());
+        self.core.next_timeout().into_iter().chain(others).min()
     }
 
     /// Everything is to be read back and compared.
@@ -420,4 +431,17 @@ impl Reconciler {
     pub fn is_idle(&self) -> bool {
         self.core.is_idle()
     }
+}
+
+/// Why these gateways do not serve a tenant here any more, as far as their rows tell.
+fn why_gone(replica: &Replica, node: &Node, gateways: &[Box<str>]) -> String {
+    let own = node.settings().system_id.as_deref().and_then(|name| replica.chassis_named(name));
+    let why = |name: &str| match replica.port(name).map(|row| row.chassis) {
+        None => format!("{name} is not in the Southbound any more"),
+        Some(None) => format!("{name} is bound to no chassis"),
+        Some(chassis) if chassis == own => format!("{name} is not annotated with it any more, or put aside"),
+        Some(Some(chassis)) => format!("{name} has moved to chassis {chassis}"),
+    };
+    let all: Vec<String> = gateways.iter().map(|name| shown(&why(name))).collect();
+    if all.is_empty() { "nothing wishes it".to_owned() } else { all.join("; ") }
 }

@@ -331,6 +331,11 @@ impl Core {
         }
         let was_open = self.open.contains_key(&key);
         self.judge_seen(&key, changed, changed && !was_open);
+        if let (Key::Ledger(vni), true) = (&key, changed) {
+            // FRR's stanzas carry no mark: whose they are the ledger says.
+            let vrf = names::vrf(*vni);
+            [FrrKey::Vrf(vrf), FrrKey::Bgp(vrf)].into_iter().for_each(|key| self.judge(&key.into(), true));
+        }
         self.judge_vrf_of(&key, changed);
         if changed {
             self.judge_stanzas_of(&key);
@@ -396,7 +401,17 @@ impl Core {
         self.open.get(key).map(|open| open.hold.as_ref().and_then(Hold::trouble))
     }
 
+    /// How many prefixes came and went by VNI since this was last called.
+    pub fn take_moved(&mut self) -> BTreeMap<Vni, (u64, u64)> {
+        std::mem::take(&mut self.moved)
+    }
+
     fn count(&mut self, before: Option<&(Vni, Object)>, now: Option<&(Vni, Object)>) {
+        match (before, now) {
+            (None, Some((vni, object))) if is_prefix(object) => self.moved.entry(*vni).or_default().0 += 1,
+            (Some((vni, object)), None) if is_prefix(object) => self.moved.entry(*vni).or_default().1 += 1,
+            _ => {}
+        }
         if let Some((vni, object)) = before
             && let Some(tally) = self.tallies.get_mut(vni)
         {

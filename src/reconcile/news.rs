@@ -1,9 +1,10 @@
-//! One line in the log when something changes for an operator: a tenant waits, stands, or is gone; a port is put aside, or
-//! is not any more. Nothing per address: that would be a flood under churn.
+//! One line in the log when something changes for an operator: a tenant waits, stands, or is gone and why; how many prefixes
+//! of a standing one came and went; a port is put aside, or is not any more. Nothing per address, and of a tenant's prefixes
+//! a line a second at most: more would be a flood under churn.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -15,13 +16,31 @@ use crate::{
     model::Vni,
 };
 
+/// How soon after a line on a tenant's prefixes the next one may follow.
+const PREFIX_PAUSE: Duration = Duration::from_secs(1);
+
 /// What was said last.
 #[derive(Debug, Default)]
 pub struct News {
     tenants: BTreeMap<Vni, Standing>,
+    /// The gateways of each tenant that was there.
+    gateways: BTreeMap<Vni, Vec<Box<str>>>,
+    /// Prefixes that came and went and were not told yet.
+    moved: BTreeMap<Vni, Moved>,
+    /// When a tenant's prefixes were told last.
+    told: BTreeMap<Vni, Instant>,
     /// Since when a tenant does not stand.
     began: BTreeMap<Vni, Instant>,
     problems: BTreeSet<(Box<str>, String)>,
+}
+
+#[derive(Debug)]
+struct Moved {
+    came: u64,
+    went: u64,
+    since: Instant,
+    /// When all of it stood.
+    settled: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -31,29 +50,86 @@ enum Standing {
 }
 
 impl News {
+    /// So many prefixes of a VNI are wished now, and so many not any more.
+    pub fn moved(&mut self, vni: Vni, (came, went): (u64, u64), now: Instant) {
+        let fresh = Moved { came: 0, went: 0, since: now, settled: None };
+        let moved = self.moved.entry(vni).or_insert(fresh);
+        moved.came += came;
+        moved.went += went;
+        moved.settled = None;
+    }
+
+    /// When prefixes that stand are to be told at the latest.
+    pub fn due(&self) -> Option<Instant> {
+        let settled = self.moved.iter().filter(|(_, moved)| moved.settled.is_some());
+        settled.filter_map(|(vni, _)| Some(*self.told.get(vni)? + PREFIX_PAUSE)).min()
+    }
+
+    /// The VNIs whose prefixes stand and are to be told now.
+    pub fn overdue(&self, now: Instant) -> Vec<Vni> {
+        let settled = self.moved.iter().filter(|(_, moved)| moved.settled.is_some());
+        settled.map(|(vni, _)| *vni).filter(|vni| self.may_tell(*vni, now)).collect()
+    }
+
+    fn may_tell(&self, vni: Vni, now: Instant) -> bool {
+        self.told.get(&vni).is_none_or(|told| now.saturating_duration_since(*told) >= PREFIX_PAUSE)
+    }
+
+    /// Says how many prefixes of a tenant that stood before came and went.
+    fn prefixes(&mut self, vni: Vni, slice: &Slice, router: &str, now: Instant) {
+        let under_way =
+            slice.open_at(Side::Build, order::ADVERTISE) + slice.open_at(Side::Remove, order::WITHDRAW);
+        let Some(moved) = self.moved.get_mut(&vni).filter(|_| under_way == 0) else {
+            return;
+        };
+        let settled = *moved.settled.get_or_insert(now);
+        let took = settled.saturating_duration_since(moved.since).as_millis();
+        let (came, went) = (moved.came, moved.went);
+        if self.may_tell(vni, now) {
+            tracing::info!(%vni, router, took_ms = took, "+{came} -{went} prefixes");
+            self.moved.remove(&vni);
+            self.told.insert(vni, now);
+        }
+    }
+
     /// Says what became of a tenant, of which routers it is, and how long that took; no slice: nothing of it is left or
-    /// wished.
-    pub fn tenant(&mut self, vni: Vni, slice: Option<&Slice>, tenant: Option<&Tenant>, now: Instant) {
+    /// wished. `why_gone` is asked why gateways of these names do not serve it here any more.
+    pub fn tenant(
+        &mut self,
+        vni: Vni,
+        slice: Option<&Slice>,
+        tenant: Option<&Tenant>,
+        now: Instant,
+        why_gone: impl FnOnce(&[Box<str>]) -> String,
+    ) {
         let began = *self.began.entry(vni).or_insert(now);
         let took = now.saturating_duration_since(began).as_millis();
         let Some(slice) = slice else {
             self.began.remove(&vni);
+            self.moved.remove(&vni);
+            self.told.remove(&vni);
+            let gateways = self.gateways.remove(&vni).unwrap_or_default();
             if self.tenants.remove(&vni).is_some() {
-                tracing::info!(%vni, took_ms = took, "the tenant is gone from this node");
+                let why = why_gone(&gateways);
+                tracing::info!(%vni, router = gateways.join(" "), took_ms = took, "the tenant is gone from this node: {why}");
             }
             return;
         };
+        if let Some(tenant) = tenant {
+            let names = tenant.gateways.iter().map(|gateway| gateway.name.clone());
+            self.gateways.insert(vni, names.collect());
+        }
         let Some(standing) = standing(slice) else {
             return;
         };
         if standing == Standing::Stands {
             self.began.remove(&vni);
         }
+        let router = self.gateways.get(&vni).map(|names| names.join(" ")).unwrap_or_default();
         if self.tenants.get(&vni) == Some(&standing) {
+            self.prefixes(vni, slice, &router, now);
             return;
         }
-        let gateways = tenant.into_iter().flat_map(|tenant| &tenant.gateways);
-        let router = gateways.map(|gateway| &*gateway.name).collect::<Vec<_>>().join(" ");
         match &standing {
             Standing::Waits(reasons) => {
                 let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
@@ -86,4 +162,33 @@ fn standing(slice: &Slice) -> Option<Standing> {
     let building = slice.open_keys(Side::Build) - slice.open_at(Side::Build, order::ADVERTISE);
     let removing = slice.open_keys(Side::Remove) - slice.open_at(Side::Remove, order::WITHDRAW);
     (building + removing == 0 && !slice.frame.is_empty()).then_some(Standing::Stands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_told_once_they_stand_and_once_a_second_at_most() {
+        let (vni, start) = (Vni::new(1001).unwrap(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut news = News::default();
+        let slice = Slice::default();
+        let look = |news: &mut News, now| news.prefixes(vni, &slice, "cr-lrp-gw", now);
+        news.moved(vni, (3, 1), at(0));
+        assert_eq!(news.due(), None, "nothing stands yet");
+        look(&mut news, at(5));
+        assert!(news.moved.is_empty(), "told at once");
+        news.moved(vni, (1, 0), at(10));
+        look(&mut news, at(12));
+        news.moved(vni, (0, 2), at(20));
+        look(&mut news, at(25));
+        assert_eq!(news.due(), Some(at(1005)));
+        assert!(news.overdue(at(1004)).is_empty());
+        assert_eq!(news.overdue(at(1005)), [vni]);
+        let moved = &news.moved[&vni];
+        assert_eq!((moved.came, moved.went, moved.since, moved.settled), (1, 2, at(10), Some(at(25))));
+        look(&mut news, at(1005));
+        assert_eq!((news.moved.len(), news.due()), (0, None));
+    }
 }
