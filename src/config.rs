@@ -222,14 +222,14 @@ impl Config {
             nb_tls: new.nb_tls.clone(),
             attach: new.attach,
             next_hop_proxy: new.next_hop_proxy.clone(),
+            limits: new.limits,
+            mass_withdraw: new.mass_withdraw,
             ..self.clone()
         };
         let differs = [
             ("ovsdb_connection", live.ovsdb_connection != new.ovsdb_connection),
             ("bgp_AS", live.bgp_as != new.bgp_as),
             ("ovn_sb_private_key, ovn_sb_certificate or ovn_sb_ca_cert", live.tls != new.tls),
-            ("max_prefixes_per_vni or max_prefixes", live.limits != new.limits),
-            ("mass_withdraw_limit or mass_withdraw_hold", live.mass_withdraw != new.mass_withdraw),
             ("frr_socket_dir", live.frr_socket_dir != new.frr_socket_dir),
             ("ovs_rundir", live.ovs_rundir != new.ovs_rundir),
             ("state_dir", live.state_dir != new.state_dir),
@@ -359,8 +359,12 @@ mod tests {
 
     #[test]
     fn a_reload_takes_what_it_can_and_names_the_rest() {
-        let new = load("[DEFAULT]\nevpn_local_ip = 192.0.2.7\nbgp_AS = 65001\n[bgp_agent]\nstate_dir = /s\n");
+        let new = load(
+            "[DEFAULT]\nevpn_local_ip = 192.0.2.7\nbgp_AS = 65001\n[bgp_agent]\nstate_dir = /s\nmax_prefixes = 7\n\
+             mass_withdraw_limit = 5\n",
+        );
         let (live, later) = Config::default().reloaded(new.unwrap().config);
+        assert_eq!((live.limits.per_node, live.mass_withdraw.limit), (7, MassWithdrawLimit::Prefixes(5)));
         assert_eq!(live.evpn_local_ip.unwrap().to_string(), "192.0.2.7");
         assert_eq!((live.bgp_as, later), (Config::default().bgp_as, vec!["bgp_AS", "state_dir"]));
     }

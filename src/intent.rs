@@ -194,6 +194,22 @@ impl Intent {
         }
     }
 
+    /// The limits are these now; gives the addresses that count by them and did not, or did and do not any more.
+    pub fn set_limits(&mut self, limits: Limits) -> Vec<(Vni, IpAddr)> {
+        if self.limits == limits {
+            return Vec::new();
+        }
+        let before: BTreeSet<_> = self.addresses().collect();
+        self.limits = limits;
+        self.per_vni.clear();
+        self.on_node = Limited::new(limits.per_node);
+        let claims: Vec<_> = self.claims.keys().copied().collect();
+        let mut delta = Delta::default();
+        claims.into_iter().for_each(|claim| self.claimed(claim, &mut delta));
+        let after: BTreeSet<_> = self.addresses().collect();
+        before.symmetric_difference(&after).copied().collect()
+    }
+
     /// The chassis name of this node (system-id) is now this; the next `update` that has its row follows.
     pub fn set_chassis(&mut self, name: &str) {
         if self.chassis_name.as_deref() != Some(name) {

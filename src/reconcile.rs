@@ -126,10 +126,18 @@ impl Reconciler {
         }
     }
 
-    /// Options have changed: every tenant's frame is made again. The AS and the limits stay those of the start.
+    /// Options have changed: every tenant's frame is made again. The AS stays that of the start.
     pub fn reconfigure(&mut self, config: &Config) {
         self.config = config.clone();
+        self.core.brake.reconfigure(config.mass_withdraw);
         self.stale.extend(self.intent.tenants().map(|tenant| tenant.vni));
+        let moved = self.intent.set_limits(config.limits);
+        if !moved.is_empty() {
+            self.core.revision += 1;
+        }
+        for (vni, ip) in moved {
+            self.update_address(vni, ip);
+        }
     }
 
     /// The replica, to be brought up to date; `poll` takes in what changed.
@@ -201,17 +209,6 @@ impl Reconciler {
         commands
     }
 
-    /// Takes in what changed in the Southbound's rows, the ledger and this node's name; `poll` does so too.
-    pub fn update_intent(&mut self) {
-        // A name that is gone is not known any more: it says nothing of what this node holds.
-        if let Some(name) = self.core.node.settings().system_id.as_deref() {
-            self.intent.set_chassis(name);
-        }
-        self.intent.set_networks(self.core.node.networks());
-        let touched = self.replica.take_touched();
-        if touched.anew {
-            self.core.brake.resynchronising();
-        }
     fn tell_news(&mut self, now: Instant) {
         for (vni, moved) in self.core.take_moved() {
             self.news.moved(vni, moved, now);
@@ -225,6 +222,17 @@ impl Reconciler {
         }
     }
 
+    /// Takes in what changed in the Southbound's rows, the ledger and this node's name; `poll` does so too.
+    pub fn update_intent(&mut self) {
+        // A name that is gone is not known any more: it says nothing of what this node holds.
+        if let Some(name) = self.core.node.settings().system_id.as_deref() {
+            self.intent.set_chassis(name);
+        }
+        self.intent.set_networks(self.core.node.networks());
+        let touched = self.replica.take_touched();
+        if touched.anew {
+            self.core.brake.resynchronising();
+        }
         self.rows_changed |= !touched.is_empty();
         let ledger_changed = std::mem::take(&mut self.ledger_changed);
         let delta = self.intent.update(&self.replica, &touched, &self.core.ledger, ledger_changed);
@@ -396,6 +404,11 @@ impl Reconciler {
         status::status(self, now)
     }
 
+    /// The same in a few numbers, for who asks often.
+    pub fn summary(&self) -> Summary {
+        status::summary(self)
+    }
+
     /// All was read, and what is open still is so for a reason that an operator has to look at: nothing is on its way.
     fn is_applied(&self) -> bool {
         let all_read = self.session_states().all(|(_, state)| state.whole);
@@ -414,11 +427,6 @@ impl Reconciler {
         let heard = self.session_states().map(|(name, state)| {
             let reading = match (&state.down, state.whole) {
                 (Some(reason), _) => Reading::Down(reason.clone()),
-    /// The same in a few numbers, for who asks often.
-    pub fn summary(&self) -> Summary {
-        status::summary(self)
-    }
-
                 (None, true) => Reading::Whole,
                 (None, false) => Reading::NotYet,
             };

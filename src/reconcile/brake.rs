@@ -84,6 +84,11 @@ impl Brake {
         Self { options, pending: true, held: HashSet::new(), advertised: 0, until: None }
     }
 
+    /// Acts by these from the next resynchronisation on; what is held is held as it was begun.
+    pub fn reconfigure(&mut self, options: Options) {
+        self.options = options;
+    }
+
     /// Everything was given anew: nothing is to be removed until `resynchronised`.
     pub fn resynchronising(&mut self) {
         self.pending = true;

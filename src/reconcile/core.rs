@@ -331,11 +331,6 @@ impl Core {
         }
         let was_open = self.open.contains_key(&key);
         self.judge_seen(&key, changed, changed && !was_open);
-        if let (Key::Ledger(vni), true) = (&key, changed) {
-            // FRR's stanzas carry no mark: whose they are the ledger says.
-            let vrf = names::vrf(*vni);
-            [FrrKey::Vrf(vrf), FrrKey::Bgp(vrf)].into_iter().for_each(|key| self.judge(&key.into(), true));
-        }
         self.judge_vrf_of(&key, changed);
         if changed {
             self.judge_stanzas_of(&key);

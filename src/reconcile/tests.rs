@@ -5,6 +5,7 @@ mod drift;
 mod foreign;
 mod hostile;
 mod leftovers;
+mod reload;
 mod survey;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -1,0 +1,66 @@
+//! Options that change while the agent runs, and what is said of a tenant that is gone.
+
+use super::*;
+use crate::{intent::Limits, planes::kernel::object::KernelObject};
+
+fn addresses(rig: &Rig) -> usize {
+    let is_address = |object: &&Object| matches!(object, Object::Kernel(KernelObject::Address(_)));
+    rig.peers.objects.values().filter(is_address).count()
+}
+
+#[test]
+fn limits_hold_from_the_reload_on_and_give_back_what_they_took() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let all = addresses(&rig);
+    let limits = Limits { per_vni: 1, ..Limits::NONE };
+    rig.reconciler.reconfigure(&Config { limits, ..Config::default() });
+    rig.run();
+    assert_eq!(addresses(&rig), all - 1, "one of the VM's two");
+    let status = rig.status();
+    assert!(status.converged && status.problems[0].reason.contains("max_prefixes_per_vni"), "{status:?}");
+    let limits = Limits { per_node: 0, ..Limits::NONE };
+    rig.reconciler.reconfigure(&Config { limits, ..Config::default() });
+    rig.run();
+    assert_eq!(addresses(&rig), all - 2);
+    rig.reconciler.reconfigure(&Config::default());
+    rig.run();
+    assert_eq!(addresses(&rig), all);
+    assert!(rig.status().converged && rig.status().problems.is_empty());
+}
+
+#[test]
+fn why_a_tenant_is_gone_is_read_from_its_gateways_rows() {
+    let mut rig = Rig::new(Cloud::seed());
+    let name = ["cr-lrp-gw".into()];
+    let said = |rig: &mut Rig| {
+        rig.run();
+        why_gone(rig.reconciler.replica(), rig.reconciler.node(), &name)
+    };
+    rig.cloud.annotate("gw", &[]);
+    assert!(said(&mut rig).contains("cr-lrp-gw is not annotated with it any more"));
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    assert!(said(&mut rig).contains("cr-lrp-gw has moved to chassis "));
+    rig.cloud.remove("cr-lrp-gw");
+    assert!(said(&mut rig).contains("cr-lrp-gw is not in the Southbound any more"));
+}
+
+#[test]
+fn the_summary_says_what_the_status_says() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.peers.refuse_like = Some("frr router bgp".to_owned());
+    for _ in 0..2 {
+        rig.run();
+        let (status, summary) = (rig.status(), rig.reconciler.summary());
+        assert_eq!(summary.converged, status.converged);
+        assert_eq!((summary.ready, summary.watermark), (status.ready, status.watermark));
+        let not_ok = status.tenants.iter().filter(|tenant| tenant.state != "ok");
+        let waiting: Vec<_> = not_ok
+            .map(|tenant| format!("VNI {} {} {}", tenant.vni, tenant.state, tenant.reasons[0]))
+            .collect();
+        assert_eq!(summary.waiting, waiting);
+        rig.peers.refuse_like = None;
+        rig.now += Duration::from_secs(60);
+    }
+    assert!(rig.reconciler.summary().converged);
+}
