@@ -6,6 +6,8 @@ mod frr;
 mod host;
 mod kernel;
 pub mod ovs;
+mod rights;
+mod root;
 
 use std::process::ExitCode;
 
@@ -84,12 +86,14 @@ impl Findings {
 
 /// Looks at everything; exit status 0: nothing fails (there may be warnings), 1: something does.
 pub fn run(config: &Config, options: &Options) -> ExitCode {
+    let root = root::Root::of_host();
     let mut findings = Findings::default();
-    kernel::examine(&mut findings);
+    kernel::examine(&root, &mut findings);
     let node = ovs::examine(config, &mut findings);
     let neighbours = frr::examine(config, &mut findings);
-    fabric::examine(config, &node, &neighbours, &mut findings);
-    host::examine(config, &mut findings);
+    fabric::examine(config, &root, &node, &neighbours, &mut findings);
+    rights::examine(config, &root, &mut findings);
+    host::examine(&root, &mut findings);
     let all = findings.all;
     if options.json {
         println!("{}", serde_json::json!(all));
@@ -125,8 +129,13 @@ fn readable(findings: &[Finding]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// What was found, as `LEVEL seen`.
+    pub fn lines(findings: &Findings) -> Vec<String> {
+        findings.all.iter().map(|finding| format!("{:?} {}", finding.level, finding.seen)).collect()
+    }
 
     #[test]
     fn each_line_says_what_and_what_to_do() {

@@ -1,11 +1,8 @@
 //! The way to the fabric: the VTEP address, and what a tenant's packet may weigh on it.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Findings, ovs::Node};
+use super::{Findings, frr::Neighbour, ovs::Node, root::Root};
 use crate::{
     cli::peers::netlink,
     config::Config,
@@ -19,8 +16,11 @@ const OVERHEAD_IPV6: u32 = 70;
 /// The MTU that tenants have where nobody says otherwise.
 const USUAL_MTU: u32 = 1500;
 
+/// The flag of a route that leads nowhere (include/uapi/linux/route.h).
+const RTF_REJECT: u32 = 0x0200;
+
 /// Looks at the way to these neighbours.
-pub fn examine(config: &Config, node: &Node, neighbours: &[IpAddr], findings: &mut Findings) {
+pub fn examine(config: &Config, root: &Root, node: &Node, neighbours: &[Neighbour], findings: &mut Findings) {
     findings.about("fabric");
     let addresses = match host_addresses() {
         Ok(addresses) => addresses,
@@ -46,7 +46,7 @@ pub fn examine(config: &Config, node: &Node, neighbours: &[IpAddr], findings: &m
     };
     let overhead = if vtep.is_ipv4() { OVERHEAD_IPV4 } else { OVERHEAD_IPV6 };
     for neighbour in neighbours {
-        mtu(*neighbour, overhead, findings);
+        mtu(root, neighbour, overhead, findings);
     }
 }
 
@@ -84,18 +84,27 @@ fn vtep(config: &Config, node: &Node, addresses: &Addresses) -> Option<(IpAddr, 
     }
 }
 
-fn mtu(neighbour: IpAddr, overhead: u32, findings: &mut Findings) {
-    let IpAddr::V4(address) = neighbour else { return };
-    let table = fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let Some(device) = device_to(&table, address) else {
+fn mtu(root: &Root, neighbour: &Neighbour, overhead: u32, findings: &mut Findings) {
+    let table = |path| root.text(path).unwrap_or_default();
+    let device = match neighbour {
+        Neighbour::At(IpAddr::V4(address)) => device_to(&table("/proc/net/route"), *address),
+        Neighbour::At(IpAddr::V6(address)) => device_to_v6(&table("/proc/net/ipv6_route"), *address),
+        Neighbour::On(device) => Some(device.clone()),
+    };
+    let Some(device) = device else {
         findings.warn(
             format!("no route in the table `main` leads to {neighbour}"),
             "is the fabric in a VRF, or down?",
         );
         return;
     };
-    let mtu = fs::read_to_string(format!("/sys/class/net/{device}/mtu"));
-    let Some(mtu) = mtu.ok().and_then(|mtu| mtu.trim().parse::<u32>().ok()) else { return };
+    let mtu =
+        root.text(format!("/sys/class/net/{device}/mtu")).and_then(|mtu| mtu.trim().parse::<u32>().ok());
+    let Some(mtu) = mtu else {
+        findings
+            .warn(format!("the MTU of {device}, which leads to {neighbour}, cannot be read"), "ip link show");
+        return;
+    };
     let budget = mtu.saturating_sub(overhead);
     if budget >= USUAL_MTU {
         findings.ok(format!("{device} to {neighbour} has MTU {mtu}: tenants may have {budget}"));
@@ -129,9 +138,60 @@ fn device_to(table: &str, address: Ipv4Addr) -> Option<String> {
     device
 }
 
+/// The same for /proc/net/ipv6_route: destination and its length, source and its length, next hop, metric, two counters,
+/// flags, device; all numbers hexadecimal.
+fn device_to_v6(table: &str, address: Ipv6Addr) -> Option<String> {
+    let route = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let destination = u128::from_str_radix(words.first()?, 16).ok()?;
+        let length = u32::from_str_radix(words.get(1)?, 16).ok()?;
+        let metric = u32::from_str_radix(words.get(5)?, 16).ok()?;
+        let flags = u32::from_str_radix(words.get(8)?, 16).ok()?;
+        let mask = u128::MAX.checked_shl(128 - length).unwrap_or_default();
+        let leads = flags & RTF_REJECT == 0 && u128::from(address) & mask == destination;
+        leads.then(|| ((length, std::cmp::Reverse(metric)), words.last().map(|name| (*name).to_owned())))
+    };
+    let (_, device) = table.lines().filter_map(route).max_by_key(|(rank, _)| *rank)?;
+    device
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::doctor::tests::lines;
+
+    #[test]
+    fn the_mtu_is_looked_up_for_neighbours_of_each_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let to_fab = "20010db8000000000000000000000000 20 00000000000000000000000000000000 00 \
+                      00000000000000000000000000000000 00000400 00000001 00000000 00000001      fab\n";
+        let lo = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
+                  00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
+        for (path, text) in [
+            ("/proc/net/ipv6_route", format!("{lo}{to_fab}")),
+            ("/sys/class/net/fab/mtu", "9000\n".to_owned()),
+            ("/sys/class/net/swp1/mtu", "1500\n".to_owned()),
+        ] {
+            std::fs::create_dir_all(root.path(path).parent().unwrap()).unwrap();
+            std::fs::write(root.path(path), text).unwrap();
+        }
+        let at = |address: &str| Neighbour::At(address.parse().unwrap());
+        for (neighbour, line) in [
+            (at("2001:db8::9"), "Ok fab to 2001:db8::9 has MTU 9000: tenants may have 8930"),
+            (at("fd00::9"), "Warn no route in the table `main` leads to fd00::9"),
+            (at("100.65.0.9"), "Warn no route in the table `main` leads to 100.65.0.9"),
+            (
+                Neighbour::On("swp1".to_owned()),
+                "Warn swp1 to swp1 has MTU 1500: tenants' packets over 1430 bytes",
+            ),
+        ] {
+            let mut findings = Findings::default();
+            mtu(&root, &neighbour, OVERHEAD_IPV6, &mut findings);
+            let found = lines(&findings);
+            assert!(found.len() == 1 && found[0].starts_with(line), "{found:?}");
+        }
+    }
 
     #[test]
     fn the_longest_prefix_leads() {

@@ -1,11 +1,11 @@
 //! FRR: its daemons, its version, the operator's default BGP instance, its neighbours, and zebra's netlink buffer.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use serde_json::Value;
 
 use super::Findings;
-use crate::{cli::peers::vty::Vty, config::Config, planes::frr::decode};
+use crate::{cli::peers::vty::Vty, config::Config, model::IfName, planes::frr::decode};
 
 /// The smallest netlink receive buffer of zebra that bears bursts: FRR's own packages start it with 90 MB. With the
 /// default a burst of 20,000 routes was seen to lose a third of them, silently.
@@ -14,8 +14,26 @@ const ENOUGH_BUFFER: u64 = 32 << 20;
 /// The first version whose VRFs and VNIs belong to mgmtd.
 const WITH_MGMTD: u32 = 10;
 
+/// Whom the type-5 routes are told to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Neighbour {
+    /// By its address.
+    At(IpAddr),
+    /// Unnumbered, by the interface that it is behind.
+    On(String),
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::On(interface) => interface.fmt(f),
+        }
+    }
+}
+
 /// Looks at FRR; gives the EVPN neighbours.
-pub fn examine(config: &Config, findings: &mut Findings) -> Vec<IpAddr> {
+pub fn examine(config: &Config, findings: &mut Findings) -> Vec<Neighbour> {
     findings.about("frr");
     let zebra = open(config, "zebra", findings);
     let bgpd = open(config, "bgpd", findings);
@@ -89,7 +107,7 @@ fn buffer(shown: &str) -> Option<u64> {
     line.split_ascii_whitespace().last()?.parse().ok()
 }
 
-fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<IpAddr>, String> {
+fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<Neighbour>, String> {
     let (base, _) = decode::bgp(&bgpd.show("show running-config")?);
     let Some(asn) = base.asn else {
         findings.fail(
@@ -110,7 +128,7 @@ fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<IpAddr>, 
     Ok(neighbours(&summary, findings))
 }
 
-fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<IpAddr> {
+fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<Neighbour> {
     let peers: Vec<_> = summary["peers"].as_object().into_iter().flatten().collect();
     if peers.is_empty() {
         findings.fail(
@@ -129,7 +147,13 @@ fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<IpAddr> {
             ),
         }
     }
-    peers.into_iter().filter_map(|(name, _)| name.parse().ok()).collect()
+    let neighbour =
+        |name: &String| name.parse().map_or_else(|_| interface(name), |at| Some(Neighbour::At(at)));
+    peers.into_iter().filter_map(|(name, _)| neighbour(name)).collect()
+}
+
+fn interface(name: &str) -> Option<Neighbour> {
+    name.parse::<IfName>().ok().map(|name| Neighbour::On(name.to_string()))
 }
 
 #[cfg(test)]
@@ -189,12 +213,14 @@ mod tests {
         let summary = serde_json::json!({"peers": {
             "100.65.0.9": {"state": "Established", "pfxSnt": 4},
             "100.65.0.8": {"state": "Active", "pfxSnt": 0},
+            "swp1": {"state": "Established", "pfxSnt": 4},
         }});
         let mut findings = Findings::default();
-        assert_eq!(neighbours(&summary, &mut findings).len(), 2);
+        let found: Vec<_> = neighbours(&summary, &mut findings).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["100.65.0.8", "100.65.0.9", "swp1"]);
         let levels: Vec<_> = findings.all.iter().map(|finding| finding.level).collect();
-        assert_eq!(levels, [Level::Fail, Level::Ok]);
+        assert_eq!(levels, [Level::Fail, Level::Ok, Level::Ok]);
         assert!(neighbours(&Value::Null, &mut findings).is_empty());
-        assert_eq!(findings.all[2].level, Level::Fail);
+        assert_eq!(findings.all[3].level, Level::Fail);
     }
 }

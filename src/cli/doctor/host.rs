@@ -1,52 +1,27 @@
-//! The host around the agent: its rights, and other programs that would remove what is the agent's.
+//! The host around the agent: other programs that would remove what is the agent's, and rules that name tenants' tables.
 
-use std::{fs, path::Path};
+use std::collections::BTreeSet;
 
-use super::Findings;
+use super::{Findings, root::Root};
 use crate::{
     agent::python,
     cli::peers::{netlink, process::Process},
-    config::Config,
-    intent::names,
+    intent::{names, reserved},
     model::Vni,
     planes::kernel::{decode::Event, dump::Question, object::LinkKind},
 };
-
-/// The number of CAP_NET_ADMIN (include/uapi/linux/capability.h).
-const CAP_NET_ADMIN: u32 = 12;
 
 /// How the names of our devices begin (intent/names.rs); a number follows.
 const DEVICES: [&str; 10] =
     ["vrf-", "br-", "vxlan-", "lo-", "veth-vrf-", "veth-ovs-", "vv-", "vo-", "vlan-", "vl-"];
 
 /// Looks at the host.
-pub fn examine(config: &Config, findings: &mut Findings) {
+pub fn examine(root: &Root, findings: &mut Findings) {
     findings.about("host");
-    rights(config, findings);
     python_agent(findings);
-    networkd(findings);
-    network_manager(findings);
+    networkd(root, findings);
+    network_manager(root, findings);
     rules(findings);
-}
-
-fn rights(config: &Config, findings: &mut Findings) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let capabilities = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or_default();
-    match capabilities & 1 << CAP_NET_ADMIN {
-        0 => findings
-            .fail("this user has no CAP_NET_ADMIN", "run this as root, or as the agent's service does"),
-        _ => findings.ok("CAP_NET_ADMIN is there"),
-    }
-    let directory = &config.state_dir;
-    match fs::metadata(directory) {
-        Ok(metadata) if metadata.is_dir() => findings.ok(format!("{} is there", directory.display())),
-        Ok(_) => findings.fail(format!("{} is no directory", directory.display()), "set state_dir"),
-        Err(error) => findings.warn(
-            format!("{}: {error}", directory.display()),
-            "the agent makes it at its start, where it may; or set state_dir",
-        ),
-    }
 }
 
 fn python_agent(findings: &mut Findings) {
@@ -56,17 +31,15 @@ fn python_agent(findings: &mut Findings) {
     }
 }
 
-fn networkd(findings: &mut Findings) {
-    if Process::named("systemd-networkd").is_empty() {
+fn networkd(root: &Root, findings: &mut Findings) {
+    if Process::named(&root.path("/proc"), "systemd-networkd").is_empty() {
         findings.ok("systemd-networkd does not run");
         return;
     }
-    let mut text = read("/etc/systemd/networkd.conf");
-    for directory in
-        ["/usr/lib/systemd/networkd.conf.d", "/run/systemd/networkd.conf.d", "/etc/systemd/networkd.conf.d"]
-    {
-        text += &configuration_in(Path::new(directory), "conf");
-    }
+    let directories =
+        ["/usr/lib/systemd/networkd.conf.d", "/run/systemd/networkd.conf.d", "/etc/systemd/networkd.conf.d"];
+    let text = root.text("/etc/systemd/networkd.conf").unwrap_or_default() + "\n";
+    let text = text + &root.texts_in(&directories, "conf");
     for option in ["ManageForeignRoutes", "ManageForeignRoutingPolicyRules"] {
         match is_off(&text, option) {
             true => findings.ok(format!("systemd-networkd has {option}=no")),
@@ -89,20 +62,17 @@ fn is_off(text: &str, option: &str) -> bool {
     values.next_back().is_some_and(|value| matches!(value, "no" | "false" | "off" | "0"))
 }
 
-fn network_manager(findings: &mut Findings) {
-    if Process::named("NetworkManager").is_empty() {
+fn network_manager(root: &Root, findings: &mut Findings) {
+    if Process::named(&root.path("/proc"), "NetworkManager").is_empty() {
         findings.ok("NetworkManager does not run");
         return;
     }
-    let mut text = read("/etc/NetworkManager/NetworkManager.conf");
-    for directory in
-        ["/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"]
-    {
-        text += &configuration_in(Path::new(directory), "conf");
-    }
-    let rules = ["/usr/lib/udev/rules.d", "/run/udev/rules.d", "/etc/udev/rules.d"];
-    let rules: String =
-        rules.iter().map(|directory| configuration_in(Path::new(directory), "rules")).collect();
+    let directories =
+        ["/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"];
+    let text = root.text("/etc/NetworkManager/NetworkManager.conf").unwrap_or_default() + "\n";
+    let text = text + &root.texts_in(&directories, "conf");
+    let rules = ["/usr/lib/udev/rules.d", "/lib/udev/rules.d", "/run/udev/rules.d", "/etc/udev/rules.d"];
+    let rules = root.texts_in(&rules, "rules");
     let open = in_its_care(&text, &rules);
     match open.is_empty() {
         true => findings.ok("NetworkManager leaves the agent's devices alone"),
@@ -133,19 +103,6 @@ fn in_its_care(configuration: &str, rules: &str) -> Vec<&'static str> {
     DEVICES.into_iter().filter(|prefix| !named_by_rule(prefix) && !named_by_operator(prefix)).collect()
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
-fn configuration_in(directory: &Path, ending: &str) -> String {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == ending));
-    paths.sort();
-    paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default() + "\n").collect()
-}
-
-/// New ovs-vswitchd reads a table anew at every change of it where a rule names it (lib/route-table.c).
 fn rules(findings: &mut Findings) {
     let (tables, links) = match (netlink::tables_of_rules(), netlink::ask(Question::Links)) {
         (Ok(tables), Ok(links)) => (tables, links),
@@ -160,20 +117,94 @@ fn rules(findings: &mut Findings) {
         },
         _ => None,
     });
-    let named: Vec<String> =
-        tenants.filter(|table| tables.contains(table)).map(|table| table.to_string()).collect();
+    judge_rules(&tables.into_iter().collect(), &tenants.collect(), findings);
+}
+
+/// New ovs-vswitchd reads a table anew at every change of it where a rule names it (lib/route-table.c). And where a rule
+/// names a table that no tenant has yet, a tenant with that VNI would get it.
+fn judge_rules(tables: &BTreeSet<u32>, tenants: &BTreeSet<u32>, findings: &mut Findings) {
+    let list = |tables: Vec<u32>| tables.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let named: Vec<u32> = tables.intersection(tenants).copied().collect();
     match named.is_empty() {
         true => findings.ok("no rule names a tenant's table"),
         false => findings.warn(
-            format!("rules name the tables of tenants: {}", named.join(", ")),
+            format!("rules name the tables of tenants: {}", list(named)),
             "ip rule del table N: the l3mdev rule leads to all of them, and ovs-vswitchd reads named tables again and again",
         ),
+    }
+    let could_be = |table: &&u32| Vni::new(**table).is_some_and(|vni| reserved(vni).is_none());
+    let taken: Vec<u32> = tables.difference(tenants).filter(could_be).copied().collect();
+    if !taken.is_empty() {
+        findings.warn(
+            format!("rules name the tables {}, which tenants with these VNIs would get", list(taken)),
+            "leave these VNIs out of Neutron's range for BGPVPNs, or move the rules to tables from 16777216 on",
+        );
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::cli::doctor::tests::lines;
+
+    /// What is found on a host on which these programs run, with these files.
+    fn found(programs: &[&str], files: &[(&str, &str)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let processes = programs.iter().enumerate().map(|(pid, name)| (format!("/proc/{pid}/comm"), *name));
+        for (path, text) in processes.chain(files.iter().map(|(path, text)| ((*path).to_owned(), *text))) {
+            let path = root.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut findings = Findings::default();
+        networkd(&root, &mut findings);
+        network_manager(&root, &mut findings);
+        lines(&findings)
+    }
+
+    #[test]
+    fn networkd_and_network_manager_are_judged_by_what_they_read_where_they_run() {
+        assert_eq!(found(&[], &[]), ["Ok systemd-networkd does not run", "Ok NetworkManager does not run"]);
+        // `comm` holds 15 bytes of a name.
+        let both = ["systemd-network", "NetworkManager"];
+        let levels = |found: Vec<String>| {
+            let level = |line: &String| line.split(' ').next().map(str::to_owned);
+            found.iter().filter_map(level).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(levels(found(&both, &[])), "Fail Fail Warn");
+        let rules = include_str!("../../../packaging/udev-bgp-agent.rules");
+        let ours = [
+            (
+                "/usr/lib/systemd/networkd.conf.d/90-bgp-agent.conf",
+                include_str!("../../../packaging/networkd-bgp-agent.conf"),
+            ),
+            ("/usr/lib/udev/rules.d/84-bgp-agent.rules", rules),
+        ];
+        assert_eq!(levels(found(&both, &ours)), "Ok Ok Ok");
+        let overruled = [
+            ours[0],
+            ours[1],
+            ("/etc/systemd/networkd.conf.d/99-own.conf", "[Network]\nManageForeignRoutes=yes\n"),
+        ];
+        assert_eq!(levels(found(&both, &overruled)), "Fail Ok Ok");
+    }
+
+    #[test]
+    fn rules_are_judged_for_the_tenants_that_are_and_those_to_come() {
+        let judged = |tables: &[u32], tenants: &[u32]| {
+            let mut findings = Findings::default();
+            let set = |numbers: &[u32]| numbers.iter().copied().collect();
+            judge_rules(&set(tables), &set(tenants), &mut findings);
+            lines(&findings)
+        };
+        // The kernel's own tables can be no tenant's.
+        assert_eq!(judged(&[253, 254, 255, 1 << 24], &[1001]), ["Ok no rule names a tenant's table"]);
+        let found = judged(&[100, 254, 1001], &[1001]);
+        assert_eq!(found[0], "Warn rules name the tables of tenants: 1001");
+        assert!(found[1].starts_with("Warn rules name the tables 100, which"), "{found:?}");
+    }
 
     #[test]
     fn the_packages_rules_take_our_devices_out_of_network_managers_care_and_no_others() {

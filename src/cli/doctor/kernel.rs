@@ -1,9 +1,9 @@
 //! The kernel: whether it has the kinds of devices that a tenant is made of, and the host-wide settings, which are the
 //! operator's.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use super::Findings;
+use super::{Findings, root::Root};
 
 /// The modules of a tenant's devices, each with what needs it.
 const MODULES: [(&str, &str); 5] = [
@@ -15,11 +15,11 @@ const MODULES: [(&str, &str); 5] = [
 ];
 
 /// Looks at the kernel.
-pub fn examine(findings: &mut Findings) {
+pub fn examine(root: &Root, findings: &mut Findings) {
     findings.about("kernel");
-    let release = sysctl("kernel/osrelease").unwrap_or_default();
+    let release = root.sysctl("kernel/osrelease").unwrap_or_default();
     for (module, purpose) in MODULES {
-        match has_module(module, &release) {
+        match has_module(root, module, &release) {
             true => findings.ok(format!("{module} is there")),
             false => findings.fail(
                 format!("this kernel ({release}) has no {module}: {purpose}"),
@@ -29,17 +29,19 @@ pub fn examine(findings: &mut Findings) {
             ),
         }
     }
-    settings(findings);
+    settings(root, findings);
 }
 
 /// Loaded, built in, or there to be loaded.
-fn has_module(module: &str, release: &str) -> bool {
+fn has_module(root: &Root, module: &str, release: &str) -> bool {
     let modules = Path::new("/lib/modules").join(release);
     let listed = |list: &str| {
-        let text = fs::read_to_string(modules.join(list)).unwrap_or_default();
+        let text = root.text(modules.join(list)).unwrap_or_default();
         text.lines().any(|line| is_module(line, module))
     };
-    Path::new("/sys/module").join(module).exists() || listed("modules.builtin") || listed("modules.dep")
+    root.path(Path::new("/sys/module").join(module)).exists()
+        || listed("modules.builtin")
+        || listed("modules.dep")
 }
 
 /// A line as `kernel/drivers/net/vrf.ko.xz: kernel/...` names this module.
@@ -49,18 +51,13 @@ fn is_module(line: &str, module: &str) -> bool {
     file.split('.').next().is_some_and(|name| name == module) && file.contains(".ko")
 }
 
-/// A setting under /proc/sys.
-pub fn sysctl(path: &str) -> Option<String> {
-    Some(fs::read_to_string(Path::new("/proc/sys").join(path)).ok()?.trim().to_owned())
-}
-
-fn settings(findings: &mut Findings) {
+fn settings(root: &Root, findings: &mut Findings) {
     for (path, loss) in [
         ("net/ipv4/ip_forward", "no IPv4 packet goes from a tenant to the fabric or back"),
         ("net/ipv6/conf/all/forwarding", "no IPv6 packet goes from a tenant to the fabric or back"),
     ] {
         let name = path.replace('/', ".");
-        match sysctl(path).as_deref() {
+        match root.sysctl(path).as_deref() {
             Some("1") => findings.ok(format!("{name} = 1")),
             None => findings.warn(format!("{name} is not there"), "without this family it is not needed"),
             Some(value) => findings.fail(format!("{name} = {value}: {loss}"), format!("sysctl -w {name}=1")),
@@ -68,7 +65,7 @@ fn settings(findings: &mut Findings) {
     }
     // The larger of `all` and the device's counts (Documentation/networking/ip-sysctl.rst): with 0 in `all` the agent's
     // own devices, which it sets to 0, take tenants' packets by any way.
-    match sysctl("net/ipv4/conf/all/rp_filter").as_deref() {
+    match root.sysctl("net/ipv4/conf/all/rp_filter").as_deref() {
         Some("1") => findings.fail(
             "net.ipv4.conf.all.rp_filter = 1 (strict) overrules the agent's 0 on its devices",
             "sysctl -w net.ipv4.conf.all.rp_filter=0, or 2 where asymmetric routes are to be checked loosely",
@@ -79,7 +76,7 @@ fn settings(findings: &mut Findings) {
     for protocol in ["tcp", "udp", "raw"] {
         let path = format!("net/ipv4/{protocol}_l3mdev_accept");
         let name = path.replace('/', ".");
-        match (protocol, sysctl(&path).as_deref()) {
+        match (protocol, root.sysctl(&path).as_deref()) {
             // raw has 1 from the kernel on, which ping in a VRF needs.
             ("raw", _) | (_, Some("0") | None) => findings.ok(format!("{name} keeps host and tenants apart")),
             _ => findings.warn(
@@ -93,6 +90,70 @@ fn settings(findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::cli::doctor::tests::lines;
+
+    /// A host with these files.
+    fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        for (path, text) in files {
+            let path = root.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        (dir, root)
+    }
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let mut findings = Findings::default();
+        let (_dir, root) = host(files);
+        examine(&root, &mut findings);
+        lines(&findings)
+    }
+
+    const FIT: [(&str, &str); 11] = [
+        ("/proc/sys/kernel/osrelease", "6.1.0-56-amd64\n"),
+        (
+            "/lib/modules/6.1.0-56-amd64/modules.dep",
+            "kernel/drivers/net/vrf.ko:\nkernel/drivers/net/vxlan/vxlan.ko: x\n",
+        ),
+        (
+            "/lib/modules/6.1.0-56-amd64/modules.builtin",
+            "kernel/net/bridge/bridge.ko\nkernel/drivers/net/veth.ko\n",
+        ),
+        ("/sys/module/dummy/refcnt", "0\n"),
+        ("/proc/sys/net/ipv4/ip_forward", "1\n"),
+        ("/proc/sys/net/ipv6/conf/all/forwarding", "1\n"),
+        ("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n"),
+        ("/proc/sys/net/ipv4/tcp_l3mdev_accept", "0\n"),
+        ("/proc/sys/net/ipv4/udp_l3mdev_accept", "0\n"),
+        ("/proc/sys/net/ipv4/raw_l3mdev_accept", "1\n"),
+        ("/etc/hostname", "gw1\n"),
+    ];
+
+    #[test]
+    fn a_fit_kernel_has_no_line_but_ok_and_each_fault_has_its_own() {
+        let well = found(&FIT);
+        assert!(well.len() == 11 && well.iter().all(|line| line.starts_with("Ok ")), "{well:#?}");
+        for (path, text, line) in [
+            (
+                "/lib/modules/6.1.0-56-amd64/modules.dep",
+                "kernel/drivers/net/vxlan/vxlan.ko:\n",
+                "Fail this kernel (6.1.0-56-amd64) has no vrf",
+            ),
+            ("/proc/sys/net/ipv4/ip_forward", "0\n", "Fail net.ipv4.ip_forward = 0"),
+            ("/proc/sys/net/ipv6/conf/all/forwarding", "0\n", "Fail net.ipv6.conf.all.forwarding = 0"),
+            ("/proc/sys/net/ipv4/conf/all/rp_filter", "1\n", "Fail net.ipv4.conf.all.rp_filter = 1 (strict)"),
+            ("/proc/sys/net/ipv4/tcp_l3mdev_accept", "1\n", "Warn net.ipv4.tcp_l3mdev_accept = 1"),
+            ("/proc/sys/net/ipv4/udp_l3mdev_accept", "1\n", "Warn net.ipv4.udp_l3mdev_accept = 1"),
+        ] {
+            let mut files = FIT.to_vec();
+            files.iter_mut().filter(|file| file.0 == path).for_each(|file| file.1 = text);
+            let not_ok: Vec<_> = found(&files).into_iter().filter(|line| !line.starts_with("Ok ")).collect();
+            assert!(not_ok.len() == 1 && not_ok[0].starts_with(line), "{path}: {not_ok:#?}");
+        }
+    }
 
     #[test]
     fn modules_are_known_by_their_file() {

@@ -1,7 +1,7 @@
 //! Open vSwitch and OVN's settings in its database: what ovn-controller needs, what the agent needs, and how
 //! ovs-vswitchd runs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use super::Findings;
 use crate::{
@@ -67,7 +67,7 @@ pub fn examine(config: &Config, findings: &mut Findings) -> Node {
 
 /// How ovs-vswitchd runs; it may be in a container, where it is not seen.
 fn vswitchd(findings: &mut Findings) {
-    let running = Process::named("ovs-vswitchd");
+    let running = Process::named(Path::new("/proc"), "ovs-vswitchd");
     let Some(process) = running.first() else {
         findings.warn(
             "no process ovs-vswitchd is seen here",

@@ -1,6 +1,9 @@
 //! Processes of this node, as /proc tells of them.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// A process.
 #[derive(Debug)]
@@ -12,10 +15,10 @@ pub struct Process {
 const TICKS: f64 = 100.0;
 
 impl Process {
-    /// The processes of this program name (as in `comm`, 15 bytes of it).
-    pub fn named(name: &str) -> Vec<Self> {
+    /// The processes of this program name (as in `comm`, 15 bytes of it), in a `/proc`.
+    pub fn named(proc: &Path, name: &str) -> Vec<Self> {
         let short: String = name.chars().take(15).collect();
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let entries = fs::read_dir(proc).into_iter().flatten().flatten();
         let directories = entries.map(|entry| entry.path());
         let is_it =
             |path: &PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == short);
