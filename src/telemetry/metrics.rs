@@ -211,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn the_dashboard_is_json_and_each_of_its_panels_asks_for_something() {
+        let dashboard: serde_json::Value =
+            serde_json::from_str(include_str!("../../contrib/grafana-dashboard.json")).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        let shown = panels.iter().filter(|panel| panel["type"] != "row");
+        for panel in shown.clone() {
+            let targets = panel["targets"].as_array().unwrap_or_else(|| panic!("{panel} asks for nothing"));
+            let asks = |target: &serde_json::Value| {
+                target["expr"].as_str().is_some_and(|expr| expr.contains("bgp_agent_"))
+            };
+            assert!(!targets.is_empty() && targets.iter().all(asks), "{panel}");
+        }
+        assert!(shown.count() >= 5);
+    }
+
+    #[test]
     fn labels_cannot_break_out() {
         assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
