@@ -1,10 +1,12 @@
-//! The page in a real browser: a thousand tenants, one of them in trouble, on a desk and on a phone. Screenshots are left in
-//! target/page/ to be looked at. Needs `chromium-headless-shell`; run by `make test-page`.
+//! The page in a real browser: a thousand tenants, one of them in trouble, on a desk and on a phone, searched, filtered and
+//! followed. Screenshots are left in target/page/ to be looked at. Needs `chromium-headless-shell`; run by `make test-page`.
 
 #![allow(clippy::disallowed_types)]
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -12,7 +14,9 @@ use std::{
 
 use bgp_agent::{
     control::{Answer, Asked, Request},
-    reconcile::{Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus},
+    reconcile::{
+        BrakeStatus, Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus,
+    },
     telemetry::{histogram::Histogram, http},
 };
 use tokio::sync::mpsc;
@@ -58,9 +62,9 @@ fn status() -> Status {
         lag_seconds: 3.0,
         converged: false,
         ready: true,
-        drain: Drain::No,
-        brake: None,
-        warning: None,
+        drain: Drain::LessPreferred,
+        brake: Some(BrakeStatus { held_prefixes: 150, advertised: 200, limit: 100, until: None }),
+        warning: Some("a Python ovn-bgp-agent runs on this node too <b>".to_owned()),
         tenants: (0..TENANTS).map(|n| tenant(1001 + n)).collect(),
         problems: vec![problem],
         problems_total: 1,
@@ -70,7 +74,9 @@ fn status() -> Status {
     }
 }
 
+/// Each status has the next revision.
 async fn answer(mut questions: mpsc::Receiver<Asked>) {
+    let mut revision = 5;
     while let Some(Asked { request, answer }) = questions.recv().await {
         let prefix = |vni| PrefixStatus {
             vni,
@@ -80,7 +86,10 @@ async fn answer(mut questions: mpsc::Receiver<Asked>) {
             reason: None,
         };
         let _ = answer.send(match request {
-            Request::Status => Answer::Status(Box::new(status())),
+            Request::Status => {
+                revision += 1;
+                Answer::Status(Box::new(Status { revision, ..status() }))
+            }
             _ => Answer::Prefixes { prefixes: vec![prefix(1001)] },
         });
     }
@@ -104,10 +113,65 @@ fn served() -> String {
     format!("http://127.0.0.1:{port}/")
 }
 
+/// The same page with a script behind its own that acts as a person would: what it gives is found as JSON in `#result`.
+/// Everything but the page is the agent's server's.
+fn acted(script: &str) -> String {
+    let agent = served().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let page = include_str!("../src/telemetry/page.html");
+    let act = format!(
+        "<pre id=result></pre><script>(async () => {{\n\
+         const until = async what => {{ while (!what()) await new Promise(go => setTimeout(go, 20)); }};\n\
+         const rows = () => [...document.querySelectorAll('tr.tenant')].filter(row => row.offsetParent).length;\n\
+         await until(() => rows() > 0);\n{script}\n\
+         }})().catch(String).then(result => {{ $('result').textContent = 'RESULT' + JSON.stringify(result) + 'END'; }})\n\
+         </script>"
+    );
+    let page = page.replace("</body>", &format!("{act}</body>"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (agent, page) = (agent.clone(), page.clone());
+            std::thread::spawn(move || pass_on(stream.unwrap(), &agent, &page));
+        }
+    });
+    url
+}
+
+fn pass_on(mut client: TcpStream, agent: &str, page: &str) {
+    let (mut request, mut block) = (Vec::new(), [0; 4096]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut block) {
+            Ok(length @ 1..) => request.extend_from_slice(&block[..length]),
+            _ => return,
+        }
+    }
+    if request.starts_with(b"GET / ") {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n";
+        let _ = write!(client, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+        return;
+    }
+    let mut server = TcpStream::connect(agent).unwrap();
+    server.write_all(&request).unwrap();
+    let _ = std::io::copy(&mut server, &mut client);
+}
+
+/// What the script gives in a window of this size.
+fn result(script: &str, size: &str) -> serde_json::Value {
+    let dom = browser(&["--dump-dom", &format!("--window-size={size}"), &acted(script)]);
+    let found = dom.split_once("<pre id=\"result\">RESULT").and_then(|(_, rest)| rest.split_once("END"));
+    let (json, _) = found.unwrap_or_else(|| panic!("the script did not end: {}", &dom[dom.len() - 2000..]));
+    let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    serde_json::from_str(&json).unwrap()
+}
+
+const DESK: &str = "1200,900";
+const PHONE: &str = "390,844";
+
 fn browser(arguments: &[&str]) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium-headless-shell")
-        .args(["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=6000"])
+        .args(["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=30000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .output()
@@ -133,13 +197,77 @@ fn a_thousand_tenants_are_shown_and_nothing_of_theirs_is_markup() {
         assert!(dom.contains(part), "{part}");
     }
     assert!(dom.contains("up yet &lt;b&gt;&amp;&lt;/b&gt;"), "a reason is text");
+    for part in [
+        "This node is drained: its prefixes are advertised less preferred",
+        "The brake holds 150 of 200 advertised prefixes",
+        "a Python ovn-bgp-agent runs on this node too &lt;b&gt;",
+    ] {
+        assert!(dom.contains(part), "{part}");
+    }
+}
+
+#[test]
+#[ignore = "needs a browser: make test-page"]
+fn an_address_is_found_and_tenants_are_filtered() {
+    let script = "
+        const found = [];
+        $('address').value = '20.0.0.10'; $('search').requestSubmit();
+        await until(() => $('found').children.length);
+        found.push($('found').textContent);
+        for (const [text, only] of [['1007', ''], ['', '!ok'], ['', 'ok'], ['1007', 'ok'], ['', '']]) {
+          $('filter').value = text; $('filter').dispatchEvent(new Event('input'));
+          $('only').value = only; $('only').dispatchEvent(new Event('change'));
+          found.push(rows(), $('count').textContent);
+        }
+        return found;";
+    let expected = serde_json::json!([
+        "VNI 1001: 20.0.0.10 in the kernel",
+        1,
+        "1 of 1000",
+        1,
+        "1 of 1000",
+        999,
+        "999 of 1000",
+        0,
+        "0 of 1000",
+        1000,
+        "1000"
+    ]);
+    assert_eq!(result(script, DESK), expected);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-page"]
+fn it_is_live_and_says_how_old_it_is_where_nobody_answers() {
+    let script = "
+        const revision = () => Number(/revision (\\d+)/.exec($('state').textContent)[1]);
+        const first = revision();
+        await until(() => revision() > first);
+        // A server that takes the question and says nothing: only the page's own patience ends that.
+        window.fetch = (path, { signal }) => new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)));
+        await until(() => $('state').className === 'down');
+        return [$('state').textContent.replace(/\\d+ s/, 'N s'), document.title];";
+    let expected =
+        serde_json::json!(["The agent does not answer; what is shown is N s old.", "(!) bgp-agent gw1"]);
+    assert_eq!(result(script, DESK), expected);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-page"]
+fn nothing_is_wider_than_a_phone() {
+    let script = "
+        document.querySelector('tr.tenant').click();
+        await until(() => document.querySelector('td.prefixes li'));
+        const page = document.documentElement;
+        return [window.innerWidth, page.scrollWidth <= window.innerWidth];";
+    assert_eq!(result(script, PHONE), serde_json::json!([390, true]));
 }
 
 #[test]
 #[ignore = "needs a browser: make test-page"]
 fn it_fits_a_desk_and_a_phone() {
     let url = served();
-    for (name, size) in [("desk", "1200,900"), ("phone", "390,844")] {
+    for (name, size) in [("desk", DESK), ("phone", PHONE)] {
         let picture = pictures().join(format!("{name}.png"));
         let _ = std::fs::remove_file(&picture);
         browser(&[&format!("--screenshot={}", picture.display()), &format!("--window-size={size}"), &url]);
@@ -151,10 +279,9 @@ fn it_fits_a_desk_and_a_phone() {
 #[test]
 #[ignore = "needs a browser: make test-page"]
 fn it_answers_a_real_client_with_its_length() {
-    use std::io::{Read, Write};
     let url = served();
     let address = url.trim_start_matches("http://").trim_end_matches('/');
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
