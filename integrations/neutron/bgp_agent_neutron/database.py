@@ -60,6 +60,20 @@ def routers_of_vpn(context, vpn_id):
 
 
 @db_api.CONTEXT_READER
+def routers_of_vni(context, vni):
+    """The ids of the routers that any BGPVPN with this VNI reaches."""
+    rows = context.session.query(bgpvpn_db.BGPVPN).filter_by(vni=vni)
+    return set().union(*(routers_of_vpn(context, row.id) for row in rows))
+
+
+@db_api.CONTEXT_READER
+def prefixes(context, subnets):
+    """The prefixes of these subnets."""
+    rows = context.session.query(models_v2.Subnet).filter(models_v2.Subnet.id.in_(subnets))
+    return [row.cidr for row in rows]
+
+
+@db_api.CONTEXT_READER
 def routers(context, ids=None):
     """These routers, or all, each with its ports and BGPVPNs."""
     of_router, of_network = _associations(context)
@@ -68,6 +82,7 @@ def routers(context, ids=None):
         interfaces[port.device_id].append((port.id, port.network_id))
     for port in _router_ports(context, constants.DEVICE_OWNER_ROUTER_GW, ids):
         gateways[port.device_id].append(port.id)
+    subnets = _subnets(context, ids)
     rows = context.session.query(l3_models.Router)
     if ids is not None:
         rows = rows.filter(l3_models.Router.id.in_(ids))
@@ -79,6 +94,7 @@ def routers(context, ids=None):
             snat=bool(row.enable_snat),
             vpns=tuple(of_router[row.id]),
             network_vpns={network: tuple(of_network[network]) for _, network in interfaces[row.id]},
+            subnets=tuple(sorted(subnets[row.id])),
         )
         for row in rows
     ]
@@ -87,6 +103,18 @@ def routers(context, ids=None):
 def _router_ports(context, owner, routers=None):
     ports = context.session.query(models_v2.Port).filter_by(device_owner=owner)
     return ports if routers is None else ports.filter(models_v2.Port.device_id.in_(routers))
+
+
+def _subnets(context, routers=None):
+    """The subnets of routers' interfaces, each with its network."""
+    port, allocation, subnet = models_v2.Port, models_v2.IPAllocation, models_v2.Subnet
+    rows = context.session.query(port.device_id, subnet.network_id, subnet.cidr)
+    rows = rows.join(allocation, allocation.port_id == port.id).join(subnet, subnet.id == allocation.subnet_id)
+    rows = rows.filter(port.device_owner == constants.DEVICE_OWNER_ROUTER_INTF)
+    found = collections.defaultdict(set)
+    for router, network, prefix in rows if routers is None else rows.filter(port.device_id.in_(routers)):
+        found[router].add((network, prefix))
+    return found
 
 
 def _associations(context):

@@ -74,10 +74,15 @@ class OVNBGPVPNDriver(driver_api.BGPVPNDriverRC):
         network = payload.metadata.get("network_id")
         if network is None:
             return
-        for router in database.routers(payload.context.elevated(), [payload.resource_id]):
+        context = payload.context.elevated()
+        addresses = payload.metadata["port"]["fixed_ips"]
+        prefixes = database.prefixes(context, [address["subnet_id"] for address in addresses])
+        for router in database.routers(context, [payload.resource_id]):
             interfaces = router.interfaces + (("the new port", network),)
-            vpns = {**router.network_vpns, network: database.vpns_of_network(payload.context.elevated(), network)}
-            refuse(rules.conflict(dataclasses.replace(router, interfaces=interfaces, network_vpns=vpns)))
+            vpns = {**router.network_vpns, network: database.vpns_of_network(context, network)}
+            subnets = router.subnets + tuple((network, prefix) for prefix in prefixes)
+            router = dataclasses.replace(router, interfaces=interfaces, network_vpns=vpns, subnets=subnets)
+            self._check_router(context, router)
 
     def _check(self, context, bgpvpn):
         if bgpvpn.get(bgpvpn_routes_control.LOCAL_PREF_KEY) is not None:
@@ -89,7 +94,15 @@ class OVNBGPVPNDriver(driver_api.BGPVPNDriverRC):
 
     def _check_routers(self, context, routers):
         for router in database.routers(context, list(routers)):
-            refuse(rules.conflict(router))
+            self._check_router(context, router)
+
+    @staticmethod
+    def _check_router(context, router):
+        refuse(rules.conflict(router))
+        candidates = router.candidates()
+        if candidates:
+            beside = database.routers_of_vni(context, candidates[0].vni) - {router.id}
+            refuse(rules.overlap(router, database.routers(context, list(beside))))
 
     # -- after it is written
 

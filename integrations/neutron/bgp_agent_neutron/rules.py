@@ -11,10 +11,14 @@
 """
 
 import dataclasses
+import ipaddress
 import json
 
 PREFIX = "neutron_bgpvpn:"
 KEYS = tuple(PREFIX + key for key in ("vni", "as", "type", "rt", "rd", "it", "et"))
+
+# How many targets a list may have: the agents put a port with more aside (MAX_TARGETS in src/intent/annotation.rs).
+MAX_TARGETS = 64
 
 # The routing tables of these numbers are the kernel's own, and a VRF's table has its VNI's number.
 RESERVED_VNIS = (253, 254, 255)
@@ -53,6 +57,7 @@ class Router:
     snat: bool = False
     vpns: tuple = ()
     network_vpns: dict = dataclasses.field(default_factory=dict)  # network id to BGPVPNs
+    subnets: tuple = ()  # pairs of network id and prefix, of the interfaces
 
     def candidates(self):
         """Every BGPVPN that reaches this router, in the order of the rules."""
@@ -74,6 +79,10 @@ def refusal(vpn):
         return "a vni is needed with OVN: it is the VXLAN identifier that gateways advertise"
     if vpn.vni in RESERVED_VNIS:
         return f"vni {vpn.vni} cannot be used: the routing table of that number is the kernel's own"
+    for kind in ("route_targets", "import_targets", "export_targets", "route_distinguishers"):
+        count = len(getattr(vpn, kind))
+        if count > MAX_TARGETS:
+            return f"{count} {kind} are too many: the agents take {MAX_TARGETS}"
     for target in vpn.route_targets + vpn.import_targets + vpn.export_targets + vpn.route_distinguishers:
         if target.startswith("0:"):
             return f"{target} names AS 0, which nobody may use"
@@ -103,7 +112,46 @@ def conflict(router):
                 f"router {router.id} would have vni {candidates[0].vni} of BGPVPN {candidates[0].id} and vni "
                 f"{other.vni} of BGPVPN {other.id}: its gateway can carry one"
             )
+    for key, targets in _lists(candidates).items():
+        if len(targets) > MAX_TARGETS:
+            return (
+                f"router {router.id} would have {len(targets)} targets ({key}) of all its BGPVPNs: the agents take "
+                f"{MAX_TARGETS}"
+            )
     return None
+
+
+def overlap(router, others):
+    """Why the subnets of a router cannot be in its VNI beside those of the others, or None: the fabric has each address
+    once. A network that several routers are on is one."""
+    vni = next((vpn.vni for vpn in router.candidates()), None)
+    for other in others:
+        if other.id == router.id or next((vpn.vni for vpn in other.candidates()), None) != vni:
+            continue
+        for network, prefix in served(router):
+            for beside, held in served(other):
+                if network != beside and ipaddress.ip_network(prefix).overlaps(ipaddress.ip_network(held)):
+                    return (
+                        f"subnet {prefix} of router {router.id} overlaps with {held} of router {other.id} in vni {vni}"
+                    )
+    return None
+
+
+def served(router):
+    """The subnets of a router that are in its VPN, each with its network."""
+    chosen = _chosen(router)
+    networks = {network for _, network in router.interfaces if _is_meant(router, network, chosen)}
+    return [(network, prefix) for network, prefix in router.subnets if network in networks]
+
+
+def _chosen(router):
+    candidates = router.candidates()
+    return [vpn for vpn in candidates if vpn.vni == candidates[0].vni]
+
+
+def _is_meant(router, network, chosen):
+    of_network = router.network_vpns.get(network, ())
+    return any(vpn in chosen for vpn in router.vpns) or any(vpn in chosen for vpn in of_network)
 
 
 def hides_its_vpn(router):
@@ -113,14 +161,9 @@ def hides_its_vpn(router):
 
 def annotations(router, configured_as):
     """The annotation of each port of a router: port id to external_ids, empty where the port has none."""
-    chosen = router.candidates()
-    chosen = [vpn for vpn in chosen if vpn.vni == chosen[0].vni]
+    chosen = _chosen(router)
     values = _values(chosen, configured_as) if chosen else {}
-    whole = any(vpn in chosen for vpn in router.vpns)
-    wished = {}
-    for port, network in router.interfaces:
-        meant = whole or any(vpn in chosen for vpn in router.network_vpns.get(network, ()))
-        wished[port] = values if meant else {}
+    wished = {port: values if _is_meant(router, network, chosen) else {} for port, network in router.interfaces}
     wished.update({port: values for port in router.gateways})
     return wished
 
@@ -131,13 +174,18 @@ def _values(vpns, configured_as):
     asn = next((vpn.asn(configured_as) for vpn in ordered if vpn.asn(configured_as)), None)
     if asn is not None:
         values["as"] = str(asn)
-    lists = {
-        "rt": [target for vpn in ordered for target in vpn.route_targets],
-        "it": [target for vpn in ordered for target in vpn.import_targets],
-        "et": [target for vpn in ordered for target in vpn.export_targets],
-        "rd": [target for vpn in ordered for target in vpn.route_distinguishers][:1],
-    }
-    for key, targets in lists.items():
+    for key, targets in _lists(ordered).items():
         if targets:
-            values[key] = json.dumps(list(dict.fromkeys(targets)))
+            values[key] = json.dumps(targets)
     return {PREFIX + key: value for key, value in values.items()}
+
+
+def _lists(vpns):
+    """The lists of an annotation, each target once, in the order of the BGPVPNs."""
+    lists = {
+        "rt": [target for vpn in vpns for target in vpn.route_targets],
+        "it": [target for vpn in vpns for target in vpn.import_targets],
+        "et": [target for vpn in vpns for target in vpn.export_targets],
+        "rd": [target for vpn in vpns for target in vpn.route_distinguishers][:1],
+    }
+    return {key: list(dict.fromkeys(targets)) for key, targets in lists.items()}

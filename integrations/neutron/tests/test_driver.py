@@ -195,6 +195,29 @@ class Refusals(DriverCase):
                         )
                 self.assertEqual({"vni": "1001"}, self.annotated()[1])
 
+    def test_subnets_of_two_routers_that_overlap_in_one_vni(self):
+        with self.edge(), self.router(tenant_id=self._project_id) as other, self.network() as network:
+            other_id = other["router"]["id"]
+            with self.subnet(network=network, cidr="10.0.0.0/16") as subnet, self.network() as third:
+                self._router_interface_action("add", other_id, subnet["subnet"]["id"], None)
+                with self.vpn() as bgpvpn, self.assoc_router(bgpvpn["bgpvpn"]["id"], self.router_id):
+                    reason = self.refused(self.assoc_router(bgpvpn["bgpvpn"]["id"], other_id))
+                    self.assertIn("overlaps with 10.0.1.0/24", reason)
+                    self.refused(self.assoc_net(bgpvpn["bgpvpn"]["id"], network["network"]["id"]))
+                    self._router_interface_action("remove", other_id, subnet["subnet"]["id"], None)
+                    with self.assoc_router(bgpvpn["bgpvpn"]["id"], other_id):
+                        self._router_interface_action("add", other_id, subnet["subnet"]["id"], None, expected_code=409)
+                        with self.subnet(network=third, cidr="10.1.2.0/24") as apart:
+                            self._router_interface_action("add", other_id, apart["subnet"]["id"], None)
+                with self.vpn(vni=1002) as elsewhere, self.assoc_router(elsewhere["bgpvpn"]["id"], other_id):
+                    self._router_interface_action("add", other_id, subnet["subnet"]["id"], None)
+
+    def test_more_targets_than_the_agents_take(self):
+        targets = [f"64999:{n}" for n in range(65)]
+        self.refused(self.vpn(import_targets=targets))
+        with self.vpn(import_targets=targets[1:]):
+            pass
+
     def test_two_networks_of_one_router_with_two_vnis(self):
         with self.edge(), self.network() as network, self.subnet(network=network, cidr="10.0.2.0/24") as subnet:
             with self.vpn() as one, self.vpn(vni=1002) as two:

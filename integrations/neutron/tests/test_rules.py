@@ -46,6 +46,49 @@ class Ports(unittest.TestCase):
             self.assertEqual([], annotated(rules.Router("r", vpns=(wrong,), **PORTS))[0])
 
 
+class Overlaps(unittest.TestCase):
+    def router(self, id, *subnets, vpns=(vpn(),), **values):
+        interfaces = tuple((f"port-{n}", network) for n, (network, _) in enumerate(subnets))
+        return rules.Router(id, interfaces=interfaces, subnets=subnets, vpns=vpns, **values)
+
+    def test_subnets_of_two_routers_in_one_vni(self):
+        one = self.router("one", ("net-1", "10.0.0.0/16"), ("net-2", "2001:db8::/64"))
+        for subnets, refused in (
+            ((("net-3", "10.0.7.0/24"),), True),
+            ((("net-3", "10.1.0.0/24"),), False),
+            ((("net-3", "2001:db8::/48"),), True),
+            # One network with two routers has each of its addresses once.
+            ((("net-1", "10.0.0.0/16"),), False),
+        ):
+            reason = rules.overlap(self.router("two", *subnets), [one])
+            self.assertEqual(refused, reason is not None, subnets)
+            if refused:
+                self.assertIn("of router two overlaps with", reason)
+
+    def test_other_vnis_and_networks_that_are_in_no_vpn_do_not_matter(self):
+        one = self.router("one", ("net-1", "10.0.0.0/16"))
+        self.assertIsNone(rules.overlap(self.router("two", ("net-3", "10.0.0.0/24"), vpns=(vpn(vni=7),)), [one]))
+        self.assertIsNone(rules.overlap(one, [one]))
+        apart = self.router("two", ("net-3", "10.0.0.0/24"), ("net-4", "10.1.0.0/24"), vpns=())
+        of_one_network = dataclasses.replace(apart, network_vpns={"net-4": (vpn(),)})
+        self.assertIsNone(rules.overlap(of_one_network, [one]))
+        self.assertIsNotNone(rules.overlap(dataclasses.replace(apart, network_vpns={"net-3": (vpn(),)}), [one]))
+
+
+class Targets(unittest.TestCase):
+    def test_more_than_the_agents_take_are_refused(self):
+        def targets(count, first=0):
+            return tuple(f"64999:{first + n}" for n in range(count))
+
+        for kind in ("route_targets", "import_targets", "export_targets", "route_distinguishers"):
+            self.assertIsNone(rules.refusal(vpn(**{kind: targets(64)})))
+            self.assertIn("65 " + kind, rules.refusal(vpn(**{kind: targets(65)})))
+        two = [vpn(id=id, route_targets=targets(40, first)) for id, first in (("a", 0), ("b", 40))]
+        self.assertIn("80 targets", rules.conflict(rules.Router("r", vpns=tuple(two))))
+        same = [vpn(id=id, route_targets=targets(40)) for id in ("a", "b")]
+        self.assertIsNone(rules.conflict(rules.Router("r", vpns=tuple(same))))
+
+
 class Snat(unittest.TestCase):
     def test_it_matters_for_a_router_with_gateway_in_a_vpn(self):
         router = rules.Router("r", snat=True, vpns=(vpn(),), **PORTS)
