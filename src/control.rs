@@ -253,6 +253,8 @@ mod tests {
             prefixes: Hops::default(),
             wished: 1,
             open: 1,
+            watermark: 1,
+            lag_seconds: 1.0,
             changed_seconds_ago: Some(1.0),
         };
         let problem = ProblemStatus { port: "lrp".to_owned(), vni: Some(1001), reason: "why".to_owned() };

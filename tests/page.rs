@@ -37,6 +37,8 @@ fn tenant(vni: u32) -> TenantStatus {
         prefixes: Hops { desired: 100, kernel: if broken { 0 } else { 100 } },
         wished: 120,
         open: if broken { 100 } else { 0 },
+        watermark: if broken { 4 } else { 5 },
+        lag_seconds: if broken { 3.0 } else { 0.0 },
         changed_seconds_ago: Some(125.0),
     }
 }

@@ -200,7 +200,7 @@ fn tenants(status: &Value) -> Vec<String> {
     if with_hops {
         names.extend(["BGPD", "TYPE-5"]);
     }
-    names.extend(["OPEN", "CHANGED", "ATTACH", "ROUTERS"]);
+    names.extend(["OPEN", "LAG", "CHANGED", "ATTACH", "ROUTERS"]);
     let mut rows = vec![heads(&names)];
     let mut notes = Vec::new();
     for tenant in all {
@@ -213,6 +213,7 @@ fn tenants(status: &Value) -> Vec<String> {
         let changed = tenant["changed_seconds_ago"].as_f64();
         row.extend([
             format!("{} of {}", tenant["open"], tenant["wished"]),
+            lag(tenant),
             changed.map_or("-".to_owned(), |seconds| format!("{} ago", duration(seconds))),
             list(&tenant["attach"]),
             list(&tenant["gateways"]),
@@ -225,6 +226,11 @@ fn tenants(status: &Value) -> Vec<String> {
         notes.push(reasons);
     }
     section(rows, &notes)
+}
+
+fn lag(tenant: &Value) -> String {
+    let seconds = tenant["lag_seconds"].as_f64().filter(|seconds| *seconds > 0.0);
+    seconds.map_or("-".to_owned(), duration)
 }
 
 fn list(value: &Value) -> String {
@@ -259,7 +265,7 @@ mod tests {
                 "frr": {"state": "down", "for_seconds": 100.0, "reconnects": 2, "reason": "zebra: refused"},
             },
             "tenants": [
-                {"vni": 1001, "as": 64999, "state": "held", "reasons": ["why\u{1b}[2J"], "wished": 20, "open": 3,
+                {"vni": 1001, "as": 64999, "state": "held", "reasons": ["why\u{1b}[2J"], "wished": 20, "open": 3, "lag_seconds": 42.0,
                  "prefixes": {"desired": 4, "kernel": 1}, "gateways": ["cr-lrp-a"], "attach": ["veth to physnet1"],
                  "changed_seconds_ago": 75.0},
                 {"vni": 1002, "as": 64999, "state": "ok", "reasons": [], "wished": 20, "open": 0,
@@ -285,7 +291,7 @@ mod tests {
             "zebra: refused",
             "1m40s",
             "1001  held",
-            "3 of 20",
+            "3 of 20  42s",
             "1m15s ago",
             "why\\u{1b}[2J",
             "lrp: no",

@@ -78,6 +78,12 @@ impl History {
         oldest.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(*at))
     }
 
+    /// How long this revision of the wish, which does not stand yet, has been waiting; zero for what stood before, as
+    /// something that somebody else has changed.
+    pub fn lag_of(&self, revision: u64, now: Instant) -> Duration {
+        self.revisions.get(&revision).map_or(Duration::ZERO, |at| now.saturating_duration_since(*at))
+    }
+
     /// How long changes of the wish took from the row that caused them to the last acknowledgement.
     pub fn latency(&self) -> &Histogram {
         &self.latency

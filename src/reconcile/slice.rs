@@ -86,6 +86,8 @@ pub struct Slice {
     /// The troubles of open keys, and how many keys are in each: counted as they come and go, so that nobody has to look
     /// through all keys to tell.
     troubles: BTreeMap<(Trouble, String), u32>,
+    /// Of which revisions of the wish keys are open, and how many of each.
+    revisions: BTreeMap<u64, u32>,
     /// When the last operation was done.
     pub changed: Option<Instant>,
 }
@@ -105,8 +107,9 @@ impl Slice {
         }
     }
 
-    /// A key is open.
-    pub fn open(&mut self, side: Side, rank: Rank, key: &Key, hold: Option<&Hold>) {
+    /// A key is open since this revision of the wish.
+    pub fn open(&mut self, side: Side, rank: Rank, key: &Key, hold: Option<&Hold>, revision: u64) {
+        *self.revisions.entry(revision).or_default() += 1;
         let open = self.side(side);
         let rank = usize::from(rank);
         open.count[rank] += 1;
@@ -118,8 +121,14 @@ impl Slice {
         }
     }
 
-    /// A key is no longer open.
-    pub fn close(&mut self, side: Side, rank: Rank, key: &Key, hold: Option<&Hold>) {
+    /// A key that was open since this revision is so no longer.
+    pub fn close(&mut self, side: Side, rank: Rank, key: &Key, hold: Option<&Hold>, revision: u64) {
+        if let Some(count) = self.revisions.get_mut(&revision) {
+            *count -= 1;
+            if *count == 0 {
+                self.revisions.remove(&revision);
+            }
+        }
         let open = self.side(side);
         let rank = usize::from(rank);
         open.count[rank] -= 1;
@@ -158,6 +167,11 @@ impl Slice {
     /// How many keys of this rank are open on a side.
     pub fn open_at(&self, side: Side, rank: Rank) -> u32 {
         self.of(side).count[usize::from(rank)]
+    }
+
+    /// The oldest revision of the wish of which a key is open.
+    pub fn oldest_open(&self) -> Option<u64> {
+        self.revisions.first_key_value().map(|(revision, _)| *revision)
     }
 
     /// Nothing is open, or something is in the way that is known.

@@ -146,6 +146,10 @@ pub struct TenantStatus {
     pub wished: usize,
     /// Objects that are not as wished yet.
     pub open: u32,
+    /// The last revision of the wish that stands as a whole in it.
+    pub watermark: u64,
+    /// How long the oldest change of it that does not stand yet has been waiting, in seconds; 0: all stands.
+    pub lag_seconds: f64,
     /// How long ago something of it was changed last, in seconds; None: not since the agent started.
     pub changed_seconds_ago: Option<f64>,
 }
@@ -289,6 +293,8 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
     let mut reasons: Vec<String> = all.filter(|reason| told.insert(reason)).map(str::to_owned).collect();
     let more_reasons = reasons.len().saturating_sub(MOST_REASONS);
     reasons.truncate(MOST_REASONS);
+    let oldest = slice.oldest_open();
+    let lag = oldest.map_or(Duration::ZERO, |revision| reconciler.history.lag_of(revision, now));
     TenantStatus {
         vni: vni.get(),
         asn: tenant.map(|tenant| tenant.asn.get()),
@@ -304,6 +310,8 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
         prefixes: Hops { desired: tally.prefixes, kernel: tally.prefixes.saturating_sub(away) },
         wished: tally.objects,
         open,
+        watermark: oldest.map_or(reconciler.core.revision, |revision| revision.saturating_sub(1)),
+        lag_seconds: rounded(lag),
         changed_seconds_ago: slice.changed.map(|at| rounded(now.saturating_duration_since(at))),
     }
 }

@@ -72,7 +72,7 @@ impl Core {
 
     pub(super) fn insert_open(&mut self, key: &Key, open: Open) {
         let slice = self.slices.entry(open.slice).or_default();
-        slice.open(open.side, open.rank, key, open.hold.as_ref());
+        slice.open(open.side, open.rank, key, open.hold.as_ref(), open.revision);
         *self.open_since.entry(open.revision).or_default() += 1;
         self.activate(open.slice);
         if let Some(Hold::Clash(reason)) = &open.hold
@@ -85,7 +85,7 @@ impl Core {
 
     pub(super) fn close(&mut self, key: &Key, open: &Open) {
         if let Some(slice) = self.slices.get_mut(&open.slice) {
-            slice.close(open.side, open.rank, key, open.hold.as_ref());
+            slice.close(open.side, open.rank, key, open.hold.as_ref(), open.revision);
         }
         if let Some(count) = self.open_since.get_mut(&open.revision) {
             *count -= 1;

@@ -46,6 +46,22 @@ fn why_a_tenant_is_gone_is_read_from_its_gateways_rows() {
 }
 
 #[test]
+fn lag_and_watermark_are_each_tenants_own() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let settled = rig.status();
+    assert_eq!((settled.tenants[0].watermark, settled.tenants[0].lag_seconds), (settled.revision, 0.0));
+    rig.peers.refuse_like = Some("address 20.0.0.77".to_owned());
+    rig.cloud.workload("late", "net", Some("cmp1"), &["fa:16:3e:00:00:77 20.0.0.77"]);
+    rig.run();
+    rig.now += Duration::from_secs(7);
+    let status = rig.reconciler.status(rig.now);
+    let tenant = &status.tenants[0];
+    assert_eq!((tenant.watermark, status.watermark), (settled.revision, settled.revision));
+    assert!(tenant.lag_seconds >= 7.0 && tenant.lag_seconds == status.lag_seconds, "{tenant:?}");
+}
+
+#[test]
 fn the_summary_says_what_the_status_says() {
     let mut rig = Rig::new(Cloud::seed());
     rig.peers.refuse_like = Some("frr router bgp".to_owned());
