@@ -79,9 +79,10 @@ impl News {
     fn prefixes(&mut self, vni: Vni, slice: &Slice, router: &str, now: Instant) {
         let under_way =
             slice.open_at(Side::Build, order::ADVERTISE) + slice.open_at(Side::Remove, order::WITHDRAW);
-        let Some(moved) = self.moved.get_mut(&vni).filter(|_| under_way == 0) else {
-            return;
-        };
+        if under_way > 0 {
+            return self.unsettle(vni);
+        }
+        let Some(moved) = self.moved.get_mut(&vni) else { return };
         let settled = *moved.settled.get_or_insert(now);
         let took = settled.saturating_duration_since(moved.since).as_millis();
         let (came, went) = (moved.came, moved.went);
@@ -89,6 +90,13 @@ impl News {
             tracing::info!(%vni, router, took_ms = took, "+{came} -{went} prefixes");
             self.moved.remove(&vni);
             self.told.insert(vni, now);
+        }
+    }
+
+    /// What was settled is not so any more, and nothing is due until it is again.
+    fn unsettle(&mut self, vni: Vni) {
+        if let Some(moved) = self.moved.get_mut(&vni) {
+            moved.settled = None;
         }
     }
 
@@ -120,7 +128,7 @@ impl News {
             self.gateways.insert(vni, names.collect());
         }
         let Some(standing) = standing(slice) else {
-            return;
+            return self.unsettle(vni);
         };
         if standing == Standing::Stands {
             self.began.remove(&vni);
@@ -167,6 +175,7 @@ fn standing(slice: &Slice) -> Option<Standing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::object::Key;
 
     #[test]
     fn prefixes_are_told_once_they_stand_and_once_a_second_at_most() {
@@ -188,6 +197,17 @@ mod tests {
         assert_eq!(news.overdue(at(1005)), [vni]);
         let moved = &news.moved[&vni];
         assert_eq!((moved.came, moved.went, moved.since, moved.settled), (1, 2, at(10), Some(at(25))));
+        // Whatever is under way again is not due: the loop would wake for it without end.
+        let mut busy = Slice::default();
+        let key = Key::Ledger(vni);
+        busy.open(Side::Build, order::ADVERTISE, &key, None, 1);
+        news.prefixes(vni, &busy, "cr-lrp-gw", at(1004));
+        assert_eq!(news.due(), None);
+        look(&mut news, at(1004));
+        busy = Slice::default();
+        busy.open(Side::Build, 0, &key, None, 1);
+        news.tenant(vni, Some(&busy), None, at(1004), |_| String::new());
+        assert_eq!(news.due(), None);
         look(&mut news, at(1005));
         assert_eq!((news.moved.len(), news.due()), (0, None));
     }
