@@ -260,9 +260,12 @@ fn nothing_is_wider_than_a_phone() {
     let script = "
         document.querySelector('tr.tenant').click();
         await until(() => document.querySelector('td.prefixes li'));
-        const page = document.documentElement;
-        return [window.innerWidth, page.scrollWidth <= window.innerWidth];";
-    assert_eq!(result(script, PHONE), serde_json::json!([390, true]));
+        const page = document.documentElement, state = document.querySelector('td[data-name=State] > span');
+        // A word of one line, however long the reason beside it.
+        const word = document.createRange();
+        word.selectNodeContents(state);
+        return [window.innerWidth, page.scrollWidth <= window.innerWidth, word.getClientRects().length];";
+    assert_eq!(result(script, PHONE), serde_json::json!([390, true, 1]));
 }
 
 #[test]
