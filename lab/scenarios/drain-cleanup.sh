@@ -47,14 +47,19 @@ vtysh -c 'configure terminal' -c "router bgp $AS" -c 'address-family l2vpn evpn'
 within 120 tenant_stands 1001
 settled
 
-# Cleanup: not beside an agent, not without a yes, then all of it.
+# Cleanup: not beside an agent, not without a yes, then all of it, that the node was drained included.
 exit_status cleanup-beside-agent 1 agent cleanup --yes
 says cleanup-beside-agent 'another bgp-agent runs'
 stop_agent
+echo less-preferred >/run/lab/agent/drain
 exit_status cleanup-dry 0 agent cleanup --dry-run
+says cleanup-dry 'that this node is drained'
+[ -e /run/lab/agent/drain ] || fail "a dry run has forgotten the drain"
 exit_status cleanup-unasked 1 agent cleanup
 tenant_stands 1001
 exit_status cleanup 0 agent cleanup --yes
+says cleanup 'drained no more'
+[ ! -e /run/lab/agent/drain ] || fail "the drain is still remembered"
 nothing_made
 same "dataplane after cleanup" "$(cat /run/lab/log/dataplane-before)" "$(dataplane)"
 exit_status cleanup-again 0 agent cleanup --yes

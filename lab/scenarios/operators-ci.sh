@@ -10,6 +10,8 @@ says plan '^\+ kernel .*link vrf-1001 vrf table 1001' '^\+ kernel .*address 20.0
 start_agent
 within 120 tenant_stands 1001
 settled
+within 10 agent_says 'the tenant stands'
+within 10 agent_says '[+][1-9][0-9]* -0 prefixes'
 exit_status status 0 agent status --hops
 says status 'everything wished stands' '^1001 +ok .* 4 +4 +4 +4 '
 exit_status explain 0 agent explain $VM4 --vni 1001

@@ -74,7 +74,11 @@ struct Cleaning {
 impl Cleaning {
     async fn run(&mut self, patience: Duration, mut tell: impl FnMut(&str)) {
         loop {
-            let mut commands = self.agent.decide();
+            // Until every mark is there, what comes first by order may not be known as ours yet.
+            let mut commands = match self.adoption {
+                Adoption::UnderWay(_) => Vec::new(),
+                Adoption::Due | Adoption::Done => self.agent.decide(),
+            };
             if self.adoption == Adoption::Due && self.is_told() {
                 commands.extend(self.adopt());
             }
