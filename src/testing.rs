@@ -1,6 +1,7 @@
 //! What tests share: rows of a small cloud, fakes of the planes. Compiled for tests and fuzzing alone.
 
 pub mod converge;
+pub mod fuzzed;
 pub mod peers;
 pub mod rows;
 

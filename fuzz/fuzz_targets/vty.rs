@@ -1,48 +1,6 @@
 //! Anything that a vty socket could say: the framing of replies, however it is cut, and every reader of text.
 #![no_main]
 
-use std::time::Instant;
-
-use bgp_agent::planes::frr::{
-    actual::{Texts, View},
-    dialect,
-    line::Line,
-    session::Session,
-};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| {
-    let now = Instant::now();
-    let lines = [Line::VrfProbe, Line::Configure, Line::ShowRunning, Line::End];
-    let mut whole = Session::default();
-    whole.send(&lines, now);
-    let at_once = whole.receive(data, now);
-
-    let mut bytewise = Session::default();
-    bytewise.send(&lines, now);
-    let mut replies = Vec::new();
-    let mut failed = false;
-    for byte in data {
-        match bytewise.receive(&[*byte], now) {
-            Ok(more) => replies.extend(more),
-            Err(_) => {
-                failed = true;
-                break;
-            }
-        }
-    }
-    assert_eq!(at_once.is_err(), failed);
-    if let Ok(at_once) = at_once {
-        assert_eq!(at_once, replies);
-        let _ = dialect::takes_vrf(&replies);
-    }
-
-    let text = String::from_utf8_lossy(data);
-    let all = Texts { vrf_running: &text, vrf_list: &text, bgp_running: &text, l3vnis: &text };
-    let mut view = View::read(all);
-    assert_eq!(view.changes(&view), []);
-    assert_eq!(view.raise(&Default::default()), []);
-    for reply in &replies {
-        let _ = dialect::words(&reply.text);
-    }
-});
+fuzz_target!(|bytes: &[u8]| bgp_agent::testing::fuzzed::vty::takes(bytes));
