@@ -175,7 +175,7 @@ impl Plane {
         id: u64,
         operations: &[Operation<FrrObject>],
     ) -> Result<(), Ended> {
-        match batch::apply(peers, operations).await {
+        match batch::apply(peers, operations, || self.commands.is_closed()).await {
             Ok((newer, outcomes)) => {
                 self.changed(seen.take(newer)).await?;
                 seen.watch_soon();

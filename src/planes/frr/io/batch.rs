@@ -45,12 +45,14 @@ struct Step<'a> {
     refusal: Option<String>,
 }
 
-/// Carries out a batch; gives what stands afterwards and one outcome per operation.
+/// Carries out a batch; gives what stands afterwards and one outcome per operation. `is_ending`: the agent ends, so that
+/// nothing is waited for that can be left out.
 pub async fn apply(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
+    is_ending: impl Fn() -> bool,
 ) -> Result<(View, Vec<Outcome>), Lost> {
-    let (mut expected, restoring) = hush(peers, operations).await?;
+    let (mut expected, restoring) = hush(peers, operations, is_ending).await?;
     let all = restoring.iter().chain(operations);
     let mut steps: Vec<_> = all.map(|operation| plan(operation, &mut expected)).collect();
     write_all(peers, &mut steps).await?;
@@ -64,6 +66,7 @@ pub async fn apply(
 async fn hush(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
+    is_ending: impl Fn() -> bool,
 ) -> Result<(View, Vec<Operation<FrrObject>>), Lost> {
     let seen = peers.look().await?;
     let quiet: Vec<_> = operations.iter().flat_map(|operation| encode::quiet(operation, &seen)).collect();
@@ -73,7 +76,10 @@ async fn hush(
     let mut expected = seen.clone();
     let mut steps: Vec<_> = quiet.iter().map(|operation| plan(operation, &mut expected)).collect();
     write_all(peers, &mut steps).await?;
-    sleep(QUIET).await;
+    let end = Instant::now() + QUIET;
+    while Instant::now() < end && !is_ending() {
+        sleep(QUIET / 20).await;
+    }
     let blocks = quiet.iter().filter_map(|operation| match &operation.object {
         FrrObject::Vrf(block) => seen.vrfs.get(&block.vrf),
         _ => None,
