@@ -22,3 +22,4 @@ settled
 stream_lost_nothing
 same "dataplane after two restarts" "$(cat /run/lab/log/dataplane-before)" "$(dataplane)"
 tenant_stands 1001
+exact "$(world 1001)"

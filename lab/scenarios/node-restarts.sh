@@ -6,6 +6,7 @@ whole_again() { # whole_again WHAT
   settled
   expect_ping ext-1001 $VM4
   expect_ping vm-1001 $FAR4
+  exact "$(world 1001)"
   say "whole again after: $1"
 }
 flows_are() { [ "$(flows_of_agent | wc -l)" = "$1" ]; }

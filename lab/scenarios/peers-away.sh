@@ -48,3 +48,4 @@ stop_frr
 start_frr
 within 120 tenant_stands 1001
 expect_ping ext-1001 $VM4
+exact "$(world 1001)"

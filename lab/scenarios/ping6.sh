@@ -2,3 +2,4 @@
 standing_tenant
 expect_ping ext-1001 $VM6
 expect_ping vm-1001 $FAR6
+exact "$(world 1001)"
