@@ -15,7 +15,8 @@ use std::{
 use bgp_agent::{
     control::{Answer, Asked, Request},
     reconcile::{
-        BrakeStatus, Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus, ZebraStatus,
+        BrakeStatus, Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus,
+        ZebraStatus,
     },
     telemetry::{histogram::Histogram, http},
 };
