@@ -5,6 +5,7 @@
 
 pub mod annotation;
 mod conflict;
+mod dynamic_routing;
 mod evidence;
 mod gateway;
 mod limit;
@@ -158,6 +159,8 @@ pub struct Intent {
     resolved: HashMap<Box<str>, gateway::Resolved>,
     watchers: BTreeMap<Subject, BTreeSet<Box<str>>>,
     by_vni: BTreeMap<Vni, BTreeSet<Box<str>>>,
+    /// Gateways of routers for which OVN uses a VRF that has the name of a VNI's.
+    ovn_vrfs: BTreeMap<Vni, BTreeSet<Box<str>>>,
     merged: BTreeMap<Vni, Merged>,
     exposures: BTreeMap<Uuid, BTreeSet<(Vni, Prefix)>>,
     workloads: HashMap<Uuid, Workload>,
@@ -184,6 +187,7 @@ impl Intent {
             resolved: HashMap::new(),
             watchers: BTreeMap::new(),
             by_vni: BTreeMap::new(),
+            ovn_vrfs: BTreeMap::new(),
             merged: BTreeMap::new(),
             exposures: BTreeMap::new(),
             workloads: HashMap::new(),
@@ -357,7 +361,17 @@ impl Intent {
                 self.by_vni.entry(after).or_default().insert(name.into());
             }
         }
-        if new.gateway.is_some() || !new.problems.is_empty() || !new.seen.is_empty() {
+        if old.ovn_vrf != new.ovn_vrf {
+            vnis.extend(old.ovn_vrf.into_iter().chain(new.ovn_vrf));
+            if let Some(before) = old.ovn_vrf {
+                remove_from(&mut self.ovn_vrfs, &before, name);
+            }
+            if let Some(after) = new.ovn_vrf {
+                self.ovn_vrfs.entry(after).or_default().insert(name.into());
+            }
+        }
+        let says = new.gateway.is_some() || new.ovn_vrf.is_some() || !new.problems.is_empty();
+        if says || !new.seen.is_empty() {
             self.resolved.insert(name.into(), new);
         }
     }
@@ -367,7 +381,10 @@ impl Intent {
         let names = self.by_vni.get(&vni).into_iter().flatten();
         let gateways: Vec<&Gateway> =
             names.filter_map(|name| self.resolved.get(name)?.gateway.as_ref()).collect();
-        let (tenant, problems) = conflict::merge(vni, &gateways, self.default_as, ledger.get(vni));
+        let (tenant, problems) = match self.ovn_vrfs.get(&vni).and_then(BTreeSet::first) {
+            Some(other) => (None, conflict::all_aside(vni, &gateways, &dynamic_routing::taken(vni, other))),
+            None => conflict::merge(vni, &gateways, self.default_as, ledger.get(vni)),
+        };
         let old = self.merged.remove(&vni).unwrap_or_default();
         let (before, after) = (exposed(old.tenant.as_ref()), exposed(tenant.as_ref()));
         for (datapath, prefix) in before.difference(&after) {

@@ -18,12 +18,10 @@ pub fn merge(
     default_as: Asn,
     held: Option<&Entry>,
 ) -> (Option<Tenant>, Vec<Problem>) {
-    let mut problems = Vec::new();
     if let Some(reason) = reserved(vni) {
-        problems
-            .extend(gateways.iter().map(|gateway| Problem::new(&gateway.name, Some(vni), reason.clone())));
-        return (None, problems);
+        return (None, all_aside(vni, gateways, &reason));
     }
+    let mut problems = Vec::new();
     let is_holder = |gateway: &Gateway| held.is_some_and(|entry| entry.gateways.contains(&gateway.name));
     let mut ordered = gateways.to_vec();
     ordered.sort_by_key(|gateway| (!is_holder(gateway), &gateway.name));
@@ -47,6 +45,12 @@ pub fn merge(
     tenant.import = shared(admitted.iter().map(|gateway| &gateway.annotation.import), derived);
     tenant.export = shared(admitted.iter().map(|gateway| &gateway.annotation.export), derived);
     (Some(tenant), problems)
+}
+
+/// None of these gateways can have the VNI.
+pub fn all_aside(vni: Vni, gateways: &[&Gateway], reason: &str) -> Vec<Problem> {
+    let aside = |gateway: &&Gateway| Problem::new(&gateway.name, Some(vni), reason.to_owned());
+    gateways.iter().map(aside).collect()
 }
 
 /// The targets of a VRF are those of all its gateways. One that names none means the derived one, which FRR drops as soon as

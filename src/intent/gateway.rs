@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Problem,
     annotation::{self, Annotation},
-    port,
+    dynamic_routing, port,
 };
 use crate::{
     model::{Asn, MacAddr, Prefix, Vni},
@@ -66,6 +66,8 @@ pub struct Resolved {
     pub gateway: Option<Gateway>,
     /// What is wrong with it or with single subnets of it.
     pub problems: Vec<Problem>,
+    /// The VNI whose VRF's name OVN uses for the routes of its router.
+    pub ovn_vrf: Option<Vni>,
     /// Everything that was looked at.
     pub seen: BTreeSet<Subject>,
 }
@@ -105,16 +107,14 @@ fn in_name_order<'a>(rows: impl Iterator<Item = &'a PortBinding>) -> Vec<&'a Por
 pub fn resolve(replica: &Replica, name: &str, chassis: Uuid, networks: &BTreeSet<Box<str>>) -> Resolved {
     let mut look = Look { replica, networks, seen: BTreeSet::new() };
     let mut problems = Vec::new();
-    let gateway = match replica.port(name) {
-        Some(row) if row.chassis == Some(chassis) => {
-            walk(&mut look, row, &mut problems).unwrap_or_else(|problem| {
-                problems.push(problem);
-                None
-            })
-        }
-        _ => None,
+    let Some(row) = replica.port(name).filter(|row| row.chassis == Some(chassis)) else {
+        return Resolved::default();
     };
-    Resolved { gateway, problems, seen: look.seen }
+    let gateway = walk(&mut look, row, &mut problems).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    Resolved { gateway, problems, ovn_vrf: dynamic_routing::vrf(row), seen: look.seen }
 }
 
 /// `Ok(None)`: nothing to do and nothing wrong: not annotated, or a row has not arrived yet.
@@ -141,6 +141,7 @@ fn walk(
     };
     let vni = annotation.vni;
     let wrong = |reason| Problem::new(name, Some(vni), reason);
+    dynamic_routing::conflict(redirect).map_or(Ok(()), |reason| Err(wrong(reason)))?;
     // The cr-lrp's own `mac` is a copy of the router port's; the router port is what northd keeps first.
     let addresses = port::router(&redirect.mac).or_else(|_| port::router(&router_port.mac)).map_err(wrong)?;
     let Some(localnet) = localnet(look, peer.datapath).map_err(wrong)? else {

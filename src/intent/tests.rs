@@ -290,6 +290,47 @@ fn the_kernels_own_tables_are_no_vnis() {
 }
 
 #[test]
+fn a_router_that_ovn_advertises_is_not_ours_to_advertise() {
+    let mut cloud = Cloud::seed();
+    cloud.dynamic_routing("cr-lrp-gw", Some("ovnvrf3"));
+    let mut intent = computed(&mut cloud);
+    assert_eq!((intent.tenants().count(), intent.addresses().count()), (0, 0));
+    let said = reasons(&intent);
+    assert!(said.len() == 1 && said[0].starts_with("cr-lrp-gw: OVN itself advertises"), "{said:?}");
+    // Without an annotation there is nothing to say; without the option there is nothing in the way.
+    cloud.annotate("gw", &[]);
+    cloud.annotate("sub", &[]);
+    assert_eq!(reasons(&computed(&mut cloud)), Vec::<String>::new());
+    let back = Cloud::seed();
+    cloud.replica.replace(back.rows().into_iter().collect(), back.chassis());
+    let touched = cloud.replica.take_touched();
+    intent.update(&cloud.replica, &touched, &cloud.ledger, BTreeSet::new());
+    assert_eq!(addresses(&intent), set(["1001 20.0.0.10", "1001 2001:db8:1::10"]));
+}
+
+/// ovn-controller may make a VRF of that name, with nothing on it that tells it from one of an earlier run of ours.
+#[test]
+fn a_vni_whose_vrf_has_the_name_of_one_of_ovns_is_put_aside() {
+    let mut cloud = Cloud::seed();
+    let mac = "fa:16:3e:00:bb:01 172.24.4.147/24";
+    cloud.gateway(&GatewaySpec { mac, ..GatewaySpec::second() });
+    for name in ["vrf-1001", "vrf-01001", "vrf-1002", "br-1001"] {
+        cloud.dynamic_routing("cr-lrp-gw-b", Some(name));
+        let intent = computed(&mut cloud);
+        assert_eq!(intent.tenants().count(), usize::from(name != "vrf-1001"), "{name}");
+        let said = reasons(&intent);
+        assert_eq!(said.is_empty(), name != "vrf-1001", "{said:?}");
+        assert!(said.iter().all(|said| said.contains("in a VRF vrf-1001 (") && said.contains("cr-lrp-gw-b")));
+        cloud.touch_all();
+    }
+    // What another chassis holds makes no VRF here.
+    cloud.dynamic_routing("cr-lrp-gw-b", Some("vrf-1001"));
+    cloud.move_gateway("cr-lrp-gw-b", "gw2");
+    cloud.touch_all();
+    assert_eq!(computed(&mut cloud).tenants().count(), 1);
+}
+
+#[test]
 fn rows_may_arrive_in_any_order() {
     let all = Cloud::seed();
     let rows: Vec<(Uuid, _)> = all.rows();

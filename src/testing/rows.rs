@@ -195,6 +195,16 @@ impl Cloud {
         self.edit(name, |row| row.chassis = Some(uuid_of(chassis)));
     }
 
+    /// OVN advertises the routes of a cr-lrp's router, out of a VRF of this name where one is given.
+    pub fn dynamic_routing(&mut self, name: &str, vrf: Option<&str>) {
+        self.edit(name, |row| {
+            let own = row.options.get("distributed-port").unwrap_or_default().to_owned();
+            let mut options = vec![("distributed-port", own.as_str()), ("dynamic-routing", "true")];
+            options.extend(vrf.map(|vrf| ("dynamic-routing-vrf-name", vrf)));
+            row.options = pairs(&options);
+        });
+    }
+
     /// A port goes.
     pub fn remove(&mut self, name: &str) {
         if let Some((uuid, _)) = self.held.remove(name) {
@@ -246,6 +256,10 @@ impl Cloud {
                 let network = format!("net-{network}");
                 self.workload(&format!("vm-{name}"), &network, bound.then_some("cmp1"), &[&mac]);
             }
+            Step::DynamicRouting { name, vrf } => {
+                let vrf = [None, Some("vrf-1001"), Some("vrf-1002"), Some("ovnvrf1")][usize::from(*vrf)];
+                self.dynamic_routing(&format!("cr-lrp-gw-{name}"), vrf);
+            }
             Step::Remove(kind, name) => {
                 let prefix = ["provnet-", "cr-lrp-gw-", "lrp-gw-", "gw-", "lrp-sub-", "sub-", "vm-"]
                     [usize::from(*kind)];
@@ -264,6 +278,7 @@ pub enum Step {
     Subnet { gateway: u8, name: u8, network: u8, third: u8 },
     Annotate { subnet: bool, name: u8, vni: u8, asn: u8 },
     Workload { name: u8, network: u8, bound: bool, third: u8, last: u8 },
+    DynamicRouting { name: u8, vrf: u8 },
     Remove(u8, u8),
 }
 
@@ -284,6 +299,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         4 => (0..4u8, 0..2u8, any::<bool>(), 0..3u8, 1..4u8).prop_map(|(name, network, bound, third, last)| {
             Step::Workload { name, network, bound, third, last }
         }),
+        1 => (0..3u8, 0..4u8).prop_map(|(name, vrf)| Step::DynamicRouting { name, vrf }),
         2 => (0..7u8, 0..3u8).prop_map(|(kind, name)| Step::Remove(kind, name)),
     ]
 }

@@ -21,7 +21,8 @@ pub struct PortBinding {
     pub chassis: Option<Uuid>,
     /// Each `MAC [IP[/LEN]..]`, `unknown` or `dynamic`.
     pub mac: Vec<Box<str>>,
-    /// Only `distributed-port`, `peer`, `chassis-redirect-port` and `network_name`.
+    /// Only `distributed-port`, `peer`, `chassis-redirect-port`, `network_name`, `dynamic-routing` and
+    /// `dynamic-routing-vrf-name`.
     pub options: Pairs,
     /// Only `neutron_bgpvpn:*` and `neutron:device_owner`.
     pub external_ids: Pairs,
@@ -54,7 +55,15 @@ impl Row for PortBinding {
 }
 
 fn is_option(key: &str) -> bool {
-    matches!(key, "distributed-port" | "peer" | "chassis-redirect-port" | "network_name")
+    matches!(
+        key,
+        "distributed-port"
+            | "peer"
+            | "chassis-redirect-port"
+            | "network_name"
+            | "dynamic-routing"
+            | "dynamic-routing-vrf-name"
+    )
 }
 
 fn is_annotation(key: &str) -> bool {
