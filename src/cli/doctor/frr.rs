@@ -146,6 +146,12 @@ fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<Neighbour> {
                 format!("vtysh -c 'show bgp neighbors {name}' names the last error; is it reachable?"),
             ),
         }
+        if lacks_policy(peer) {
+            findings.fail(
+                format!("EVPN neighbour {name} is of another AS and has no policy: bgpd drops every route from it or to it"),
+                format!("a route-map in and out for {name} in address-family l2vpn evpn, or: no bgp ebgp-requires-policy"),
+            );
+        }
     }
     let neighbour =
         |name: &String| name.parse().map_or_else(|_| interface(name), |at| Some(Neighbour::At(at)));
@@ -154,6 +160,11 @@ fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<Neighbour> {
 
 fn interface(name: &str) -> Option<Neighbour> {
     name.parse::<IfName>().ok().map(|name| Neighbour::On(name.to_string()))
+}
+
+/// Since FRR 7.4 that is so by default, except with `frr defaults datacenter` (RFC 8212; `bgp ebgp-requires-policy`).
+fn lacks_policy(peer: &Value) -> bool {
+    peer["peerState"] == "Policy"
 }
 
 #[cfg(test)]
@@ -222,5 +233,20 @@ mod tests {
         assert_eq!(levels, [Level::Fail, Level::Ok, Level::Ok]);
         assert!(neighbours(&Value::Null, &mut findings).is_empty());
         assert_eq!(findings.all[3].level, Level::Fail);
+    }
+
+    #[test]
+    fn a_neighbour_of_another_as_without_a_policy_fails() {
+        for summary in [
+            include_str!("../../../fixtures/frr/8.4/evpn-summary.json"),
+            include_str!("../../../fixtures/frr/10.3/evpn-summary.json"),
+            include_str!("../../../fixtures/frr/10.7/evpn-summary.json"),
+        ] {
+            let mut findings = Findings::default();
+            neighbours(&serde_json::from_str(summary).unwrap(), &mut findings);
+            let said = findings.all.iter().filter(|finding| finding.seen.contains("has no policy"));
+            let said: Vec<_> = said.map(|finding| (finding.level, &finding.seen[..29])).collect();
+            assert_eq!(said, [(Level::Fail, "EVPN neighbour 100.65.0.9 is ")]);
+        }
     }
 }

@@ -8,12 +8,21 @@ use crate::{
     cli::peers::{netlink, process::Process},
     intent::{names, reserved},
     model::Vni,
-    planes::kernel::{decode::Event, dump::Question, object::LinkKind},
+    planes::kernel::{
+        decode::Event,
+        dump::{Question, Which},
+        object::LinkKind,
+        uapi::{AF_INET, AF_INET6},
+    },
 };
 
 /// How the names of our devices begin (intent/names.rs); a number follows.
 const DEVICES: [&str; 10] =
     ["vrf-", "br-", "vxlan-", "lo-", "veth-vrf-", "veth-ovs-", "vv-", "vo-", "vlan-", "vl-"];
+
+/// The routing protocol of what ovn-controller writes for routers with `dynamic-routing` (RTPROT_OVN in
+/// controller/route-exchange-netlink.h, OVN 25.03).
+const ROUTES_OF_OVN: u8 = 84;
 
 /// Looks at the host.
 pub fn examine(root: &Root, findings: &mut Findings) {
@@ -21,7 +30,13 @@ pub fn examine(root: &Root, findings: &mut Findings) {
     python_agent(findings);
     networkd(root, findings);
     network_manager(root, findings);
-    rules(findings);
+    match tenants() {
+        Ok(tenants) => {
+            rules(&tenants, findings);
+            ovn_routes(&tenants, findings);
+        }
+        Err(error) => findings.warn(error, "is netlink allowed here?"),
+    }
 }
 
 fn python_agent(findings: &mut Findings) {
@@ -103,21 +118,24 @@ fn in_its_care(configuration: &str, rules: &str) -> Vec<&'static str> {
     DEVICES.into_iter().filter(|prefix| !named_by_rule(prefix) && !named_by_operator(prefix)).collect()
 }
 
-fn rules(findings: &mut Findings) {
-    let (tables, links) = match (netlink::tables_of_rules(), netlink::ask(Question::Links)) {
-        (Ok(tables), Ok(links)) => (tables, links),
-        (Err(error), _) | (_, Err(error)) => return findings.warn(error, "is netlink allowed here?"),
-    };
-    let tenants = links.into_iter().filter_map(|event| match event {
+/// The routing tables of the VRFs that have a tenant's name and number.
+fn tenants() -> Result<BTreeSet<u32>, String> {
+    let links = netlink::ask(Question::Links)?.into_iter();
+    let tenant = |event| match event {
         Event::Link(_, link) => match link.kind {
-            LinkKind::Vrf { table } => {
-                Vni::new(table).filter(|vni| names::vrf(*vni) == link.name).map(|vni| vni.get())
-            }
+            LinkKind::Vrf { table } => Vni::new(table).filter(|vni| names::vrf(*vni) == link.name),
             _ => None,
         },
         _ => None,
-    });
-    judge_rules(&tables.into_iter().collect(), &tenants.collect(), findings);
+    };
+    Ok(links.filter_map(tenant).map(Vni::get).collect())
+}
+
+fn rules(tenants: &BTreeSet<u32>, findings: &mut Findings) {
+    match netlink::tables_of_rules() {
+        Ok(tables) => judge_rules(&tables.into_iter().collect(), tenants, findings),
+        Err(error) => findings.warn(error, "is netlink allowed here?"),
+    }
 }
 
 /// New ovs-vswitchd reads a table anew at every change of it where a rule names it (lib/route-table.c). And where a rule
@@ -140,6 +158,37 @@ fn judge_rules(tables: &BTreeSet<u32>, tenants: &BTreeSet<u32>, findings: &mut F
             "leave these VNIs out of Neutron's range for BGPVPNs, or move the rules to tables from 16777216 on",
         );
     }
+}
+
+/// OVN's tables have numbers of routers, from 1 on, or of its own configuration: they may be a tenant's.
+fn ovn_routes(tenants: &BTreeSet<u32>, findings: &mut Findings) {
+    let mut shared = Vec::new();
+    for &table in tenants {
+        match routes_of_ovn(table) {
+            Ok(0) => {}
+            Ok(count) => shared.push(format!("{count} in table {table}")),
+            Err(error) => return findings.warn(error, "is netlink allowed here?"),
+        }
+    }
+    match shared.is_empty() {
+        true => findings.ok("OVN keeps no routes of its own in a tenant's table"),
+        false => findings.warn(
+            format!(
+                "OVN keeps routes of its own in tenants' tables, which are left alone: {}",
+                shared.join(", ")
+            ),
+            "give the router with options:dynamic-routing another dynamic-routing-vrf-id; its routes lead tenants' packets away",
+        ),
+    }
+}
+
+fn routes_of_ovn(table: u32) -> Result<usize, String> {
+    let mut count = 0;
+    for family in [AF_INET, AF_INET6] {
+        let routes = netlink::ask(Question::Routes { family, table: Some(table), which: Which::Any })?;
+        count += routes.iter().filter(|event| matches!(event, Event::Route(.., ROUTES_OF_OVN))).count();
+    }
+    Ok(count)
 }
 
 #[cfg(test)]
