@@ -22,8 +22,10 @@ fn whole_tree() -> Vec<Operation<KernelObject>> {
     tree
 }
 
+/// The kernel's routes to addresses, which swallow traffic.
 fn local_routes() -> String {
-    run("ip route show table 1001 type local") + &run("ip -6 route show table 1001 type local")
+    let prefixes = run("ip -6 route show table 1001 dev lo-1001 proto kernel type unicast");
+    run("ip route show table 1001 type local") + &run("ip -6 route show table 1001 type local") + &prefixes
 }
 
 /// Does what the reconciler does: asks a local route away wherever one is seen, until none is left.

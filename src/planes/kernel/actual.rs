@@ -43,6 +43,8 @@ struct Device {
     addresses: HashSet<(IpAddr, u8)>,
     neighbours: HashMap<IpAddr, MacAddr>,
     locals: HashSet<LocalRoute>,
+    /// Routes to the prefixes of IPv6 host addresses.
+    prefix_routes: HashSet<LocalRoute>,
     /// By table, how many routes of ours lead here.
     routes: HashMap<u32, usize>,
     /// Links that have this one as their master or as their other end.
@@ -138,6 +140,15 @@ impl Actual {
                     self.touch_host(index, route.1);
                 }
             }
+            Event::PrefixRoute(index, route) => {
+                self.devices.entry(index).or_default().prefix_routes.insert(route);
+                self.touch_host(index, route.1);
+            }
+            Event::PrefixRouteGone(index, route) => {
+                if self.devices.get_mut(&index).is_some_and(|device| device.prefix_routes.remove(&route)) {
+                    self.touch_host(index, route.1);
+                }
+            }
             Event::Neighbour(index, ip, mac) => {
                 self.devices.entry(index).or_default().neighbours.insert(ip, mac);
                 self.touch_neighbour(index, ip);
@@ -156,7 +167,7 @@ impl Actual {
         std::mem::take(&mut self.stale)
     }
 
-    /// Puts what was read of one table (our routes and the local ones) in place of what was known of it.
+    /// Puts what was read of one table (our routes and the kernel's to addresses) in place of what was known of it.
     pub fn replace_table(&mut self, table: u32, read: Vec<Event>) {
         let known: Vec<_> = self.tables.get(&table).into_iter().flatten().map(|(key, _)| *key).collect();
         for (prefix, metric) in known {
@@ -165,6 +176,8 @@ impl Actual {
         let mut locals = Vec::new();
         for (index, device) in &mut self.devices {
             locals.extend(device.locals.extract_if(|local| local.0 == table).map(|local| (*index, local.1)));
+            let prefixes = device.prefix_routes.extract_if(|route| route.0 == table);
+            locals.extend(prefixes.map(|route| (*index, route.1)));
         }
         for (index, ip) in locals {
             self.touch_host(index, ip);
@@ -247,12 +260,15 @@ impl Actual {
         })
     }
 
-    /// A local route counts on dummies in a VRF only: there it swallows traffic, elsewhere it is as it should be.
+    /// The kernel's routes to an address count on dummies in a VRF only: there they swallow traffic, elsewhere they are as
+    /// they should be.
     fn address_of(&self, index: u32, dev: IfName, ip: IpAddr, length: u8) -> Address {
         let dummy = self.facts(index).is_some_and(|facts| facts.kind == LinkKind::Dummy);
         let table = if dummy { self.vrf_table(index) } else { None };
-        let locals = self.devices.get(&index).map(|device| &device.locals);
-        let local_route = table.zip(locals).is_some_and(|(table, locals)| locals.contains(&(table, ip)));
+        let device = self.devices.get(&index);
+        let local_route = table.zip(device).is_some_and(|(table, device)| {
+            device.locals.contains(&(table, ip)) || device.prefix_routes.contains(&(table, ip))
+        });
         Address { dev, ip, length, local_route }
     }
 
@@ -455,7 +471,7 @@ impl Actual {
     fn mark_stale(&mut self, index: u32) {
         let Some(device) = self.devices.get(&index) else { return };
         self.stale.extend(device.routes.keys());
-        self.stale.extend(device.locals.iter().map(|local| local.0));
+        self.stale.extend(device.locals.iter().chain(&device.prefix_routes).map(|route| route.0));
     }
 }
 

@@ -40,6 +40,11 @@ pub enum Event {
     Local(u32, LocalRoute),
     /// That route is not there any more.
     LocalGone(u32, LocalRoute),
+    /// The kernel's own route to the prefix of an IPv6 host address of the link of this index, where it is not in the main
+    /// table: that of a VRF, again.
+    PrefixRoute(u32, LocalRoute),
+    /// That route is not there any more.
+    PrefixRouteGone(u32, LocalRoute),
     /// A permanent neighbour.
     Neighbour(u32, IpAddr, MacAddr),
     /// No permanent neighbour of this address is there.
@@ -101,7 +106,7 @@ pub struct Ipv4Settings {
 /// What names a route: table, destination, metric.
 pub type RouteKey = (u32, Prefix, u32);
 
-/// A local route: table and address.
+/// A local route, or one to a prefix of one address: table and address.
 pub type LocalRoute = (u32, IpAddr);
 
 /// Where a route leads, by index.

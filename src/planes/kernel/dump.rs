@@ -39,6 +39,8 @@ pub enum Which {
     Ours,
     /// The kernel's local ones.
     Local,
+    /// The kernel's to the prefixes of addresses.
+    Prefix,
     /// Any, as they stand.
     Any,
 }
@@ -51,9 +53,11 @@ impl Question {
 
     /// What the plane knows of one table, or of all.
     pub fn tables(table: Option<u32>) -> impl Iterator<Item = Self> {
-        [AF_INET, AF_INET6].into_iter().flat_map(move |family| {
+        let both = [AF_INET, AF_INET6].into_iter().flat_map(move |family| {
             [Which::Ours, Which::Local].map(|which| Self::Routes { family, table, which })
-        })
+        });
+        // A host address of IPv4 has none (`fib_add_ifaddr` in net/ipv4/fib_frontend.c).
+        both.chain([Self::Routes { family: AF_INET6, table, which: Which::Prefix }])
     }
 
     /// Writes the request.
@@ -75,6 +79,7 @@ impl Question {
                 let (protocol, kind) = match which {
                     Which::Ours => (ROUTE_PROTOCOL, RTN_UNSPEC),
                     Which::Local => (RTPROT_KERNEL, RTN_LOCAL),
+                    Which::Prefix => (RTPROT_KERNEL, RTN_UNICAST),
                     Which::Any => (RTPROT_UNSPEC, RTN_UNSPEC),
                 };
                 w.fixed(&[family, 0, 0, 0, 0, protocol, 0, kind, 0, 0, 0, 0]);

@@ -180,7 +180,9 @@ fn family(ip: IpAddr) -> u8 {
 
 /// IPv4: the local route comes with the address, at once. IPv6: the kernel adds it a moment later from a work queue,
 /// duplicate address detection asked for or not (`addrconf_dad_start` in net/ipv6/addrconf.c); what arrives then is
-/// reported, and asked away by an update.
+/// reported, and asked away by an update. The route to an IPv6 address's prefix comes with the address, and goes the same
+/// way. IFA_F_NOPREFIXROUTE would spare it, but since FRR 10.0 zebra does not take such an address for a connected prefix
+/// (`connected_up` in zebra/connected.c), and bgpd never hears of it.
 fn address(
     step: Step,
     verb: Verb,
@@ -192,7 +194,7 @@ fn address(
     match verb {
         Verb::Create => {
             let index = scene.needed(object.dev)?;
-            // Replace: on one that is there the flags are set, and with them the /128 route of IPv6 taken away.
+            // Replace: on one that is there the flags are set.
             out.message(step, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, |w| write_address(w, index, object));
             drop_local_route(step, index, table, object.ip, out);
         }
@@ -212,19 +214,25 @@ fn write_address(w: &mut Writer, index: u32, object: &Address) {
     w.ip(IFA_LOCAL, object.ip);
     w.ip(IFA_ADDRESS, object.ip);
     if object.ip.is_ipv6() {
-        w.number(IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
+        w.number(IFA_FLAGS, IFA_F_NODAD);
     }
 }
 
-/// Outside a VRF the local route is in the host's own table and is left alone.
+/// Outside a VRF the kernel's routes to an address are in the host's own tables and are left alone.
 fn drop_local_route(step: Step, index: u32, table: Option<u32>, ip: IpAddr, out: &mut Requests) {
     let Some(table) = table else { return };
-    let step = Step { doing: "remove its local route", fine: &[Errno::SRCH], ..step };
-    out.message(step, RTM_DELROUTE, 0, |w| {
-        let head = RouteHead { protocol: RTPROT_KERNEL, scope: RT_SCOPE_NOWHERE, kind: RTN_LOCAL };
-        write_route(w, head, table, Prefix::from(ip), 0);
-        w.number(RTA_OIF, index);
-    });
+    let mut drop = |kind, doing| {
+        let step = Step { doing, fine: &[Errno::SRCH], ..step };
+        out.message(step, RTM_DELROUTE, 0, |w| {
+            let head = RouteHead { protocol: RTPROT_KERNEL, scope: RT_SCOPE_NOWHERE, kind };
+            write_route(w, head, table, Prefix::from(ip), 0);
+            w.number(RTA_OIF, index);
+        });
+    };
+    drop(RTN_LOCAL, "remove its local route");
+    if ip.is_ipv6() {
+        drop(RTN_UNICAST, "remove the route to its prefix");
+    }
 }
 
 /// A create does not touch what stands: what to do with that is decided when it was looked at (see `session`).

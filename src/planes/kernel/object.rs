@@ -86,8 +86,8 @@ pub struct Address {
     pub ip: IpAddr,
     /// Prefix length; as wished always that of a host.
     pub length: u8,
-    /// The kernel holds a `local` route for it. Never wished on a dummy in a VRF: it would swallow the tenant's traffic.
-    /// As seen: told of dummies in a VRF alone, false of all others.
+    /// The kernel holds a `local` route for it, or for IPv6 one to its prefix. Never wished on a dummy in a VRF: it would
+    /// swallow the tenant's traffic. As seen: told of dummies in a VRF alone, false of all others.
     pub local_route: bool,
 }
 

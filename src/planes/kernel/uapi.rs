@@ -54,6 +54,8 @@ pub const RTNLGRP_IPV4_NETCONF: u32 = 24;
 pub const RTNLGRP_IPV6_NETCONF: u32 = 25;
 pub const RTNLGRP_MPLS_NETCONF: u32 = 28;
 pub const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+/// The table that routes are in unless their link is in a VRF.
+pub const RT_TABLE_MAIN: u32 = 254;
 /// The table that local routes are in unless their link is in a VRF.
 pub const RT_TABLE_LOCAL: u32 = 255;
 pub const RTPROT_UNSPEC: u8 = 0;
@@ -116,7 +118,6 @@ pub const IFA_ADDRESS: u16 = 1;
 pub const IFA_LOCAL: u16 = 2;
 pub const IFA_FLAGS: u16 = 8;
 pub const IFA_F_NODAD: u32 = 0x02;
-pub const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
 // neighbour.h
 pub const NDA_DST: u16 = 1;

@@ -80,6 +80,32 @@ fn a_local_route_counts_where_it_swallows_traffic() {
     assert_eq!(local.collect::<Vec<_>>(), [(name("lo-7"), true), (name("veth"), false)]);
 }
 
+/// Each of the two is enough, and one may be told to have gone while the other stays.
+#[test]
+fn the_route_to_an_ipv6_addresss_prefix_swallows_traffic_too() {
+    let mut actual = scenery();
+    let (address, route) = (ip("2001:db8::1"), (7, ip("2001:db8::1")));
+    let mut swallows = |event| {
+        actual.hear(event);
+        let object = actual.whole().into_iter().find_map(|object| match object {
+            KernelObject::Address(address) => Some(address.local_route),
+            _ => None,
+        });
+        object.unwrap()
+    };
+    assert!(!swallows(Event::Address(2, address, 128)));
+    assert!(swallows(Event::PrefixRoute(2, route)));
+    assert!(swallows(Event::Local(2, route)));
+    assert!(swallows(Event::LocalGone(2, route)));
+    assert!(!swallows(Event::PrefixRouteGone(2, route)));
+    swallows(Event::PrefixRoute(2, route));
+    actual.replace_table(7, Vec::new());
+    assert!(
+        !actual.is_stale()
+            && matches!(&actual.flush()[..], [.., Change::Present(KernelObject::Address(seen))] if !seen.local_route)
+    );
+}
+
 #[test]
 fn a_rename_takes_along_what_hangs_on_the_link() {
     let mut actual = scenery();

@@ -20,9 +20,14 @@ pub(super) fn event(message: &Message<'_>, any: bool) -> Result<Option<Event>, M
     let added = message.kind == RTM_NEWROUTE;
     let ours = protocol == ROUTE_PROTOCOL || any;
     let local = protocol == RTPROT_KERNEL && kind == RTN_LOCAL && !any;
+    let host_prefix = family == AF_INET6 && length == 128;
+    let prefix_route = protocol == RTPROT_KERNEL && kind == RTN_UNICAST && host_prefix && !any;
     // What replaces a route of ours is told without a word about ours (`fib_table_insert` in net/ipv4/fib_trie.c).
     let replaces = added && message.flags & NLM_F_REPLACE != 0;
-    if !(ours || local || replaces) || !matches!(family, AF_INET | AF_INET6) || is_cached(head)? {
+    if !(ours || local || prefix_route || replaces)
+        || !matches!(family, AF_INET | AF_INET6)
+        || is_cached(head)?
+    {
         return Ok(None);
     }
     let body = RouteBody::read(u32::from(head[4]), body)?;
@@ -30,6 +35,9 @@ pub(super) fn event(message: &Message<'_>, any: bool) -> Result<Option<Event>, M
     if local {
         let host = Prefix::from(destination).prefix_len() == length;
         return Ok((host && body.table != RT_TABLE_LOCAL).then(|| body.local(destination, added)));
+    }
+    if prefix_route && body.gateway.is_none() {
+        return Ok((body.table != RT_TABLE_MAIN).then(|| body.prefix_route(destination, added)));
     }
     let prefix = Prefix::new(destination, length).map_err(|_| Malformed("a prefix length"))?;
     let key = (body.table, prefix, body.metric);
@@ -83,6 +91,11 @@ impl RouteBody {
             (RTN_UNICAST, None, Some(index)) => Hop::Link(index),
             _ => Hop::Other,
         }
+    }
+
+    fn prefix_route(&self, address: IpAddr, added: bool) -> Event {
+        let (index, route) = (self.index.unwrap_or_default(), (self.table, address));
+        if added { Event::PrefixRoute(index, route) } else { Event::PrefixRouteGone(index, route) }
     }
 
     fn local(&self, address: IpAddr, added: bool) -> Event {

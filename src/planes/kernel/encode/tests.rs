@@ -13,7 +13,7 @@ use crate::{
     model::{MacAddr, Vni},
     planes::kernel::{
         decode::{self, Event, Hop, LinkFacts},
-        wire::{Message, messages},
+        wire::{Message, attributes, messages},
     },
 };
 
@@ -167,6 +167,15 @@ fn a_tree_of_links_names_indexes_that_it_chose_itself() {
     assert_eq!(decode::event(local_route), Ok(Some(local)), "by the table of the VRF made just before");
 }
 
+/// zebra since FRR 10.0 does not take an address for a connected prefix that has IFA_F_NOPREFIXROUTE (0x200).
+#[test]
+fn an_ipv6_address_is_one_that_zebra_connects() {
+    let address = Address::host(name("lo-1001"), "2001:db8::1".parse().unwrap());
+    let bytes = encoded(&[create(address)]).unwrap();
+    let flags = attributes(&each(&bytes)[0].payload[8..]).flatten().find(|(kind, _)| *kind == IFA_FLAGS);
+    assert_eq!(flags.unwrap().1, IFA_F_NODAD.to_ne_bytes());
+}
+
 #[test]
 fn what_cannot_be_is_refused_with_words_and_nothing_sent() {
     let nowhere = Address::host(name("lo-9"), [10, 0, 0, 1].into());
@@ -225,6 +234,9 @@ proptest! {
         let length = Prefix::from(ip).prefix_len();
         prop_assert_eq!(decode::event(&all[0]), Ok(Some(Event::Address(2, ip, length))));
         prop_assert_eq!(decode::event(&all[1]), Ok(Some(Event::LocalGone(2, (1001, ip)))));
-        prop_assert_eq!(decode::event(&all[2]), Ok(Some(Event::Neighbour(2, ip, mac))));
+        if ip.is_ipv6() {
+            prop_assert_eq!(decode::event(&all[2]), Ok(Some(Event::PrefixRouteGone(2, (1001, ip)))));
+        }
+        prop_assert_eq!(decode::event(all.last().unwrap()), Ok(Some(Event::Neighbour(2, ip, mac))));
     }
 }
