@@ -1,8 +1,9 @@
 # make test is what CI runs. Everything that is needed and not there is installed first, but for Rust itself.
 SCENARIO ?=
+RELEASE ?=
 FUZZ_SECONDS ?= 600
 
-.PHONY: build deb demo fuzz lab packages test test-deb test-full test-neutron test-page
+.PHONY: build deb demo fuzz lab packages test test-deb test-full test-matrix test-neutron test-page
 build: packages
 	cargo build --release --locked
 
@@ -27,9 +28,13 @@ test-neutron: build
 	integrations/neutron/test-real
 	lab/run neutron
 
-# Scenarios of the lab by name, or all: make lab SCENARIO="ping4 ping6".
+# Scenarios of the lab by name, or all: make lab SCENARIO="ping4 ping6"; with RELEASE=bookworm, trixie or sid in that Debian.
 lab: build
-	lab/run $(SCENARIO)
+	RELEASE=$(RELEASE) lab/run $(SCENARIO)
+
+# The same agent on each Debian release's OVN, OVS, FRR and kernel; some hours.
+test-matrix: build
+	lab/matrix $(SCENARIO)
 
 # Every fuzz target for FUZZ_SECONDS. libFuzzer's instrumentation wants switches that stable Rust hides.
 fuzz:
@@ -41,9 +46,7 @@ fuzz:
 test-full: test fuzz test-page test-deb
 	lab/run all
 	lab/run python-agent
-	command -v mmdebstrap >/dev/null || apt-get install -qy --no-install-recommends mmdebstrap
-	lab/frr10-root.sh target/frr10
-	FRR10_ROOT=$(CURDIR)/target/frr10 cargo test --locked --test frr10_plane -- --ignored
+	FRR10_ROOT=$$(lab/mkroot trixie) cargo test --locked --test frr10_plane -- --ignored
 
 # The Debian package; and that it installs, runs and goes in a clean root.
 deb: build

@@ -59,13 +59,14 @@ route add default via 2001:db8:99::1
 LINKS
 }
 
-# The operator's FRR on a node: what it has before any agent, and a VRF of the operator's own.
+# The operator's FRR on a node: what it has before any agent, and a VRF of the operator's own. The files lie where each
+# daemon looks for its own: from FRR 10 on mgmtd owns VRF blocks, and reads zebra's file for that.
 node_frr_config() {
   echo "log file $LOG/zebra.log
 vrf vrf-mgmt
  vni 77
-exit-vrf" >/run/lab/zebra.conf
-  cat >/run/lab/bgpd.conf <<CONFIG
+exit-vrf" >/etc/frr/zebra.conf
+  cat >/etc/frr/bgpd.conf <<CONFIG
 log file $LOG/bgpd.log
 router bgp $AS
  bgp router-id $VTEP
@@ -84,8 +85,10 @@ CONFIG
 }
 
 leaf_frr_config() { # leaf_frr_config VNI...: it knows the tenants, and takes any node for a neighbour
-  echo "log file $LOG/leaf-zebra.log" >/run/lab/leaf-zebra.conf
-  cat >/run/lab/leaf-bgpd.conf <<CONFIG
+  mkdir /etc/frr/leaf
+  cp /etc/frr/vtysh.conf /etc/frr/leaf/
+  echo "log file $LOG/leaf-zebra.log" >/etc/frr/leaf/zebra.conf
+  cat >/etc/frr/leaf/bgpd.conf <<CONFIG
 log file $LOG/leaf-bgpd.log
 router bgp $AS
  bgp router-id $LEAF
@@ -100,8 +103,8 @@ router bgp $AS
  exit-address-family
 CONFIG
   for vni; do
-    printf 'vrf vrf-%s\n vni %s\nexit-vrf\n' "$vni" "$vni" >>/run/lab/leaf-zebra.conf
-    cat >>/run/lab/leaf-bgpd.conf <<CONFIG
+    printf 'vrf vrf-%s\n vni %s\nexit-vrf\n' "$vni" "$vni" >>/etc/frr/leaf/zebra.conf
+    cat >>/etc/frr/leaf/bgpd.conf <<CONFIG
 router bgp $AS vrf vrf-$vni
  address-family ipv4 unicast
   redistribute connected
@@ -117,15 +120,31 @@ CONFIG
   done
 }
 
-start_frr() { # start_frr [leaf]: this node's FRR or the leaf's, without the TCP ports of vty, which nobody needs
-  local in=() space=() name=
-  [ $# = 0 ] || { in=(ip netns exec leaf) space=(-N leaf) name=leaf-; }
+# In the order in which they are started.
+frr_daemons() { for daemon in mgmtd zebra bgpd; do [ ! -x /usr/lib/frr/$daemon ] || echo $daemon; done; }
+
+start_frr() { # start_frr [leaf]: this node's FRR or the leaf's
+  local daemon
+  chown -R frr:frr /etc/frr
   install -d -o frr -g frr /run/frr ${1:+/run/frr/leaf}
-  "${in[@]}" /usr/lib/frr/zebra -d "${space[@]}" -P 0 -f /run/lab/${name}zebra.conf
-  "${in[@]}" /usr/lib/frr/bgpd -d "${space[@]}" -P 0 -f /run/lab/${name}bgpd.conf
+  for daemon in $(frr_daemons); do start_frr_daemon "$daemon" "$@"; done
 }
 
-stop_frr() { stop_daemon /run/frr/bgpd.pid && stop_daemon /run/frr/zebra.pid; }
+# Without the TCP port of its vty, which nobody needs. mgmtd reads zebra's file from /etc/frr whatever its -N says, so the
+# leaf's daemons have an /etc/frr of their own, with all of it once more in the folder that the others look in.
+start_frr_daemon() { # start_frr_daemon DAEMON [leaf]
+  if [ $# = 1 ]; then
+    "/usr/lib/frr/$1" -d -P 0
+    return
+  fi
+  [ -e /etc/frr/leaf/leaf ] || ln -s . /etc/frr/leaf/leaf
+  ip netns exec leaf "$BASH" -c 'mount --bind /etc/frr/leaf /etc/frr && exec "/usr/lib/frr/$0" -d -N leaf -P 0' "$1"
+}
+
+stop_frr() {
+  local daemon
+  for daemon in $(frr_daemons | tac); do stop_daemon "/run/frr/$daemon.pid"; done
+}
 
 stop_daemon() { # stop_daemon PIDFILE: asks it to end, and waits until it has
   local pid

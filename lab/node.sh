@@ -24,6 +24,7 @@ start_node() { # start_node NODE [own]: a bare one in the cloud of this node, or
     mount --bind /run/frr/leaf "$1/frr/leaf"
     mount --bind /run/netns/leaf "$1/netns/leaf"
     for dir in openvswitch ovn frr netns lab; do mount --rbind "$1/$dir" "/run/$dir"; done
+    mount -t tmpfs tmpfs /etc/frr
     mount -t sysfs sysfs /sys
     hostname "${1##*/}"
     ip link set lo up

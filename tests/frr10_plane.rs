@@ -1,4 +1,4 @@
-//! The FRR plane against FRR 10 (VRF blocks belong to mgmtd), unpacked in a folder by lab/frr10-root.sh.
+//! The FRR plane against FRR 10 (VRF blocks belong to mgmtd), in a root file system that lab/mkroot makes.
 #![allow(clippy::disallowed_types, missing_docs)]
 
 #[path = "frr/harness.rs"]
@@ -18,7 +18,7 @@ use harness::{Frr, Plane};
 use objects::{bgp, name, vrf, vrf_with};
 
 async fn started() -> (Frr, Plane) {
-    let missing = "FRR10_ROOT must name a folder with FRR 10, as lab/frr10-root.sh makes it";
+    let missing = "FRR10_ROOT must name a root file system with FRR 10, as `lab/mkroot trixie` makes it";
     let root = PathBuf::from(std::env::var_os("FRR10_ROOT").expect(missing));
     assert!(root.join("usr/lib/frr/mgmtd").exists(), "{} has no mgmtd: {missing}", root.display());
     let frr = Frr::start(&root, &["mgmtd", "zebra", "bgpd"]);

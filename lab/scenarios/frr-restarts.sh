@@ -1,15 +1,14 @@
 # FRR's daemons die and come back, one by one and together: what is the agent's is back soon after the socket, and the
-# operator's configuration is as it was. The same after a reload of FRR's service, whose file knows nothing of the agent.
+# operator's configuration is as it was. From FRR 10 on mgmtd is one of them; while it hangs, what needs no line of
+# configuration goes on. The same after a reload of FRR's service, whose file knows nothing of the agent.
 # Stanzas of the agent that FRR reads from its file at boot, and which nobody wishes any more, go; the operator's stay.
 # long: a part of make test-full, not of make test
-start_daemon() { # start_daemon zebra|bgpd, of the gateway
-  "/usr/lib/frr/$1" -d -P 0 -f "/run/lab/$1.conf"
-}
+# limit: 900 s
 comes_back() { # comes_back DAEMON...: killed and started anew
   local daemon begin took
   for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; done
   for daemon; do rm -f "/run/frr/$daemon.vty"; done
-  for daemon; do start_daemon "$daemon"; done
+  for daemon; do start_frr_daemon "$daemon"; done
   begin=${EPOCHREALTIME/./} # the daemon has its socket when it detaches
   until [ "$(frr_config_now)" = "$config" ]; do
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
@@ -21,6 +20,20 @@ comes_back() { # comes_back DAEMON...: killed and started anew
   settled
   # bgpd 8.4 does not give what it has learnt to a zebra that came back without it (watchfrr restarts both).
   [ "$*" = zebra ] || expect_ping ext-1001 $VM4
+}
+mgmtd_hangs() {
+  local mgmtd
+  mgmtd=$(cat /run/frr/mgmtd.pid)
+  kill -STOP "$mgmtd"
+  ovn-nbctl lsp-set-addresses "$(vm_port 1001)" "fa:16:3e:00:00:10 $VM4 $VM6 ${VM4%.*}.11"
+  within 60 type5_is 1001 "$VM4/32" "${VM4%.*}.11/32" "$(gateway4 1001)/32" "$VM6/128" "$(gateway6 1001)/128"
+  within 120 status_says 'mgmtd: no answer to .* the daemon hangs'
+  expect_ping ext-1001 $VM4
+  kill -CONT "$mgmtd"
+  ovn-nbctl lsp-set-addresses "$(vm_port 1001)" "fa:16:3e:00:00:10 $VM4 $VM6"
+  within 60 tenant_stands 1001
+  settled 120
+  same "FRR's configuration" "$config" "$(frr_config_now)"
 }
 agent_did() { grep -c "reconcile::core::flight: done: $1" $LOG/agent.log; }
 configured_as_before() { [ "$(frr_config_now)" = "$config" ]; }
@@ -37,6 +50,11 @@ config=$(frr_config_now)
 comes_back bgpd
 comes_back zebra
 comes_back zebra bgpd
+if [ -x /usr/lib/frr/mgmtd ]; then
+  comes_back mgmtd
+  comes_back mgmtd zebra bgpd
+  mgmtd_hangs
+fi
 
 # What `systemctl reload frr` does with a frr.conf that the operator keeps.
 mkdir /run/lab/frr-reload
