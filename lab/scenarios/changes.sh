@@ -1,5 +1,6 @@
 # Annotations, gateways, subnets and VMs change while the tenant stands; after each step the node is exactly what the rows
 # say, nothing of before is left anywhere, and the agent knows nothing more to do.
+# limit: 1800 s
 make_site 1001 1002
 make_provider_network
 make_tenants 1001

@@ -3,7 +3,7 @@
 # configuration goes on. The same after a reload of FRR's service, whose file knows nothing of the agent.
 # Stanzas of the agent that FRR reads from its file at boot, and which nobody wishes any more, go; the operator's stay.
 # long: a part of make test-full, not of make test
-# limit: 900 s
+# limit: 1800 s
 comes_back() { # comes_back DAEMON...: killed and started anew
   local daemon begin took
   for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; done
