@@ -46,12 +46,13 @@ const fn bit(group: u32) -> u32 {
 
 /// What an operation adds to the fuller of zebra's buffers, in bytes, as measured with sockets of the same groups on Linux
 /// 6.18 and rounded up. An IPv4 address is told as the address, its local route, and that route's end; an IPv6 one the
-/// same, larger. A link is told anew by each of the requests that make it.
+/// same, larger, and the route to its prefix with its end, which are two of an IPv6 route. A link is told anew by each of
+/// the requests that make it.
 pub fn weight(operation: &Operation<KernelObject>) -> usize {
     match &operation.object {
         KernelObject::Link(_) => 48 * 1024,
         KernelObject::Address(address) if address.ip.is_ipv4() => 2560,
-        KernelObject::Address(_) => 4096,
+        KernelObject::Address(_) => 4096 + 2 * 1344,
         KernelObject::Route(route) => match route.prefix {
             Prefix::V4(_) => 896,
             Prefix::V6(_) => 1344,
