@@ -12,9 +12,9 @@ use crate::ovsdb::{
     transact::Operation,
 };
 
-const SCHEMA: &[u8] = br#"{"id":2,"result":{"tables":{"Port_Binding":{"columns":{"logical_port":{},"type":{},
+const SCHEMA: &[u8] = br#"{"id":3,"result":{"tables":{"Port_Binding":{"columns":{"logical_port":{},"type":{},
     "datapath":{},"chassis":{},"mac":{},"options":{},"external_ids":{},"tag":{}}}}}}"#;
-const FIRST: &[u8] = br#"{"id":3,"result":[false,"00000000-0000-0000-0000-000000000001",{}]}"#;
+const FIRST: &[u8] = br#"{"id":4,"result":[false,"00000000-0000-0000-0000-000000000001",{}]}"#;
 
 /// Takes these bytes.
 ///
@@ -36,7 +36,7 @@ fn replay(pieces: &[&[u8]]) -> Vec<String> {
     let mut tables = Tables::default();
     session.buffers().0.extend_from_slice(&[SCHEMA, FIRST].concat());
     session.received(now).expect("the greeting is good");
-    // So that answers with these numbers mean something: 4 to a change of conditions, 5 to a transaction.
+    // So that answers with these numbers mean something: 5 to a change of conditions, 6 to a transaction.
     session.set_conditions(vec![(PortBinding::TABLE, Where::Any(vec![]))], 1);
     session.transact(1, &[Operation::Comment("fuzz".into())]);
     for piece in pieces {
