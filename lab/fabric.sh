@@ -132,9 +132,12 @@ start_frr() { # start_frr [leaf]: this node's FRR or the leaf's
 
 # Without the TCP port of its vty, which nobody needs. mgmtd reads zebra's file from /etc/frr whatever its -N says, so the
 # leaf's daemons have an /etc/frr of their own, with all of it once more in the folder that the others look in.
-start_frr_daemon() { # start_frr_daemon DAEMON [leaf]
+start_frr_daemon() { # start_frr_daemon DAEMON [leaf]: this node's zebra with ZEBRA_OPTIONS
+  local options=
+  [ "$*" != zebra ] || options=${ZEBRA_OPTIONS:-}
   if [ $# = 1 ]; then
-    "/usr/lib/frr/$1" -d -P 0
+    # shellcheck disable=SC2086  # the options are words
+    "/usr/lib/frr/$1" -d -P 0 $options
     return
   fi
   [ -e /etc/frr/leaf/leaf ] || ln -s . /etc/frr/leaf/leaf

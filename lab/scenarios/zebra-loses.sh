@@ -14,6 +14,7 @@ zebra_stands_still_for() { # zebra_stands_still_for ADDRESSES COUNT: the VM has 
   settled
 }
 
+ZEBRA_OPTIONS="-s 131072" # a buffer so small that this burst overflows it
 standing_tenant
 addresses=$(ovn-nbctl lsp-get-addresses "$port")
 expect_ping ext-1001 $VM4
