@@ -4,7 +4,6 @@
 //! The tests marked `ignored` need the vrf and dummy modules; `lab/kernel-plane.sh` runs all of them in the guest.
 #![allow(clippy::disallowed_types)] // the tests play the operator, who does start programs
 
-mod pace;
 mod stage;
 mod vni;
 mod zebra;

@@ -1,0 +1,190 @@
+//! 100,000 prefixes from our kernel plane through zebra into bgpd, with zebra's default netlink buffer: how many a second, and
+//! how many are missing in the end. zebra drops what it cannot take and never notices, so the plane has to send no more.
+//!
+//! Prefixes are host routes of our protocol in the default VRF, redistributed by bgpd, which every kernel can do. The reference
+//! is the same plane without zebra: what the kernel alone takes. `cargo bench --bench frr`; needs root and FRR.
+#![allow(clippy::disallowed_types)]
+
+mod common;
+#[path = "../tests/kernel_plane/stage.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod stage;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{fs::chown, net::UnixStream},
+    path::Path,
+    process::{Child, Command as Program, Stdio},
+    time::{Duration, Instant},
+};
+
+use bgp_agent::planes::{
+    Command, Operation, Outcome, Report,
+    kernel::object::{KernelObject, ROUTE_PROTOCOL},
+};
+use common::Table;
+use stage::*;
+
+const PREFIXES: u32 = 100_000;
+const TARGET: f64 = 25_000.0;
+/// bgpd has all there is to come when nothing came for so long.
+const STILL: Duration = Duration::from_secs(3);
+/// Set in the process that runs inside the namespace.
+const INSIDE: &str = "FRR_BENCH_INSIDE";
+
+/// zebra and bgpd with sockets in a directory of their own.
+struct Frr {
+    directory: tempfile::TempDir,
+    daemons: Vec<Child>,
+}
+
+impl Frr {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missing = "this needs FRR with its user frr: apt-get install frr";
+        let users = fs::read_to_string("/etc/passwd").expect(missing);
+        let user = users.lines().find_map(|line| line.strip_prefix("frr:x:")).expect(missing);
+        let ids: Vec<u32> = user.split(':').take(2).map(|id| id.parse().expect("an id")).collect();
+        chown(directory.path(), Some(ids[0]), Some(ids[1])).expect("root");
+        let config = "router bgp 64999\n bgp router-id 192.0.2.1\n address-family ipv4 unicast\n  redistribute kernel\n";
+        fs::write(directory.path().join("bgpd.conf"), config).expect("a file");
+        fs::write(directory.path().join("zebra.conf"), "").expect("a file");
+        let mut frr = Self { directory, daemons: Vec::new() };
+        ["zebra", "bgpd"].into_iter().for_each(|daemon| frr.daemon(daemon));
+        frr
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn daemon(&mut self, name: &str) {
+        let file = |kind: &str| self.path(&format!("{name}.{kind}"));
+        let socket = file("vty");
+        let mut program = Program::new(format!("/usr/lib/frr/{name}"));
+        program.args(["-P", "0", "-A", "127.0.0.1", "-i", &file("pid"), "-f", &file("conf")]);
+        program.args(["--vty_socket", &self.path(""), "-z", &self.path("zserv.api")]);
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.daemons.push(program.spawn().expect("this needs FRR: apt-get install frr"));
+        let end = Instant::now() + PATIENCE;
+        while UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < end, "{name} does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What a daemon says to a command of an operator.
+    fn ask(&self, daemon: &str, command: &str) -> String {
+        let mut vty = UnixStream::connect(self.path(&format!("{daemon}.vty"))).expect("the daemon runs");
+        vty.write_all(format!("enable\0{command}\0").as_bytes()).expect("the daemon reads");
+        let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
+        // Each of both answers ends with three zeros and a status.
+        while said.windows(3).filter(|end| *end == [0; 3]).count() < 2 || said[said.len() - 2] != 0 {
+            let read = vty.read(&mut bytes).expect("the daemon answers");
+            said.extend_from_slice(&bytes[..read]);
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// How many prefixes bgpd has.
+    fn prefixes(&self) -> u32 {
+        let said = self.ask("bgpd", "show bgp ipv4 unicast statistics");
+        let line = said.lines().find(|line| line.contains("Total Prefixes"));
+        line.and_then(|line| line.rsplit(':').next()?.trim().parse().ok()).unwrap_or_default()
+    }
+
+    /// What the kernel did not get rid of at zebra's netlink sockets, and their buffers: drops, and the largest Rmem limit.
+    fn drops(&self) -> u64 {
+        let pid = self.daemons[0].id();
+        let table = fs::read_to_string("/proc/net/netlink").unwrap_or_default();
+        let of_zebra = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let of_zebra = of_zebra.filter(|fields| fields.get(2).is_some_and(|owner| is_of(owner, pid)));
+        of_zebra.filter_map(|fields| fields.get(8)?.parse::<u64>().ok()).sum()
+    }
+}
+
+/// Netlink gives the first socket of a process its pid as port; further ones get large numbers by chance. Everything in this
+/// namespace that is not ours is zebra's, so that is what counts.
+fn is_of(port: &str, pid: u32) -> bool {
+    port.parse::<u32>().is_ok_and(|port| port == pid || port > 1 << 22)
+        && port != std::process::id().to_string()
+}
+
+impl Drop for Frr {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+fn routes() -> Vec<Operation<KernelObject>> {
+    let prefix = |n: u32| format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255);
+    (0..PREFIXES).map(|n| create(route(254, &prefix(n), 0, on("one")))).collect()
+}
+
+/// From the command to the last outcome.
+async fn write(operations: Vec<Operation<KernelObject>>) -> Duration {
+    let mut plane = Plane::start().await;
+    let begin = Instant::now();
+    plane.commands.send(Command::Apply { id: 0, operations }).await.expect("the plane runs");
+    loop {
+        if let Report::Results { outcomes, .. } = plane.reports.recv().await.expect("the plane runs") {
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Done));
+            return begin.elapsed();
+        }
+    }
+}
+
+async fn measure() {
+    run("ip link set lo up");
+    run("ip link add one up type veth peer name other");
+    run("ip link set other up");
+    let alone = write(routes()).await;
+    run(&format!("ip route flush proto {ROUTE_PROTOCOL}"));
+
+    let frr = Frr::start();
+    let begin = Instant::now();
+    let (mut written, mut last) = (None, (begin, 0));
+    let writing = write(routes());
+    tokio::pin!(writing);
+    while last.1 < PREFIXES && (written.is_none() || last.0.elapsed() < STILL) {
+        tokio::select! {
+            took = &mut writing, if written.is_none() => written = Some(took),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
+                let there = frr.prefixes();
+                if there != last.1 {
+                    last = (Instant::now(), there);
+                    eprint!("\r{there} prefixes in bgpd");
+                }
+            }
+        }
+    }
+    eprintln!();
+    let took = last.0 - begin;
+    let table = Table::begin("100,000 prefixes into zebra and bgpd");
+    let per_second = |count: u32, took: Duration| f64::from(count) / took.as_secs_f64();
+    table.note("kernel plane without zebra", format!("{alone:.0?}, {:.0}/s", per_second(PREFIXES, alone)));
+    let written = written.unwrap_or(took);
+    table.note("kernel plane beside zebra", format!("{written:.0?}, {:.0}/s", per_second(PREFIXES, written)));
+    let missing = PREFIXES - last.1;
+    let rate = per_second(last.1, took);
+    table.line("to the last prefix in bgpd", format!("{took:.0?}, {rate:.0}/s"), "25,000/s", rate >= TARGET);
+    table.line("missing in bgpd", missing, "0", missing == 0);
+    table.note("messages dropped at zebra's netlink sockets", frr.drops());
+}
+
+fn main() {
+    if std::env::var_os(INSIDE).is_none() {
+        let program = std::env::current_exe().expect("this program");
+        let status = Program::new("unshare").arg("--net").arg(program).env(INSIDE, "1").status();
+        let status = status.expect("`unshare` (util-linux) is needed to make a network namespace");
+        assert!(status.success(), "the benchmark failed inside its network namespace (root is needed)");
+        return;
+    }
+    assert!(Path::new("/usr/lib/frr/zebra").exists(), "this needs FRR: apt-get install frr");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(measure());
+}
