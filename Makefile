@@ -3,7 +3,7 @@ SCENARIO ?=
 RELEASE ?=
 FUZZ_SECONDS ?= 600
 
-.PHONY: build deb demo fuzz lab packages test test-deb test-full test-matrix test-neutron test-page
+.PHONY: bench bench-check build deb demo fuzz lab packages test test-deb test-full test-matrix test-neutron test-page
 build: packages
 	cargo build --release --locked
 
@@ -41,6 +41,17 @@ fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	set -e; export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
 	  echo "== fuzz $$target"; cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); done
+
+# The benchmarks, then the lab's: BENCH="TENANTS VMS 4|6|both" sets its size. benches/README.md has what they printed.
+BENCH ?= 100 200 4
+bench: build
+	cargo bench --locked
+	benches/in-lab $(BENCH)
+
+# Instructions of the hot paths, counted and compared with what is committed.
+bench-check: packages
+	command -v valgrind >/dev/null || apt-get install -qy --no-install-recommends valgrind
+	benches/check
 
 # What takes long or needs others' software too: every scenario, fuzzing, the package, the page, and FRR 10.
 test-full: test fuzz test-page test-deb

@@ -24,7 +24,7 @@ use bgp_agent::{
         },
     },
 };
-use common::{Table, ratio};
+use common::{Table, ratio, shown};
 use ovs::{BRIDGE, Ovs};
 use tokio::sync::mpsc;
 
@@ -110,6 +110,6 @@ fn main() {
     }
     let table = Table::begin("Flows plane, 50,000 flows into ovs-vswitchd");
     let ratio = ratio(plane, ofctl);
-    table.note("ovs-ofctl --bundle add-flows", format!("{ofctl:.0?}"));
-    table.line("the plane", format!("{plane:.0?}, {ratio:.2} x"), "1 x", ratio <= 1.0);
+    table.note("ovs-ofctl --bundle add-flows", shown(ofctl));
+    table.line("the plane", format!("{}, {ratio:.2} x", shown(plane)), "1 x", ratio <= 1.0);
 }

@@ -11,7 +11,7 @@ use common::{
     Table,
     cloud::{Cloud, Family},
     node::Node,
-    time,
+    shown, time,
 };
 
 const CLOUD: Cloud = Cloud { tenants: 100, vms: 1000, family: Family::V4 };
@@ -30,10 +30,5 @@ fn main() {
         least = least.min(took);
     }
     let table = Table::begin("No-op resynchronisation");
-    table.line(
-        &format!("{objects} objects told again, 0 written"),
-        format!("{least:.0?}"),
-        "1 s",
-        least <= TARGET,
-    );
+    table.line(&format!("{objects} objects told again, 0 written"), shown(least), "1 s", least <= TARGET);
 }

@@ -25,7 +25,7 @@ use common::{
     gateway::read_southbound,
     in_turns, memory,
     node::Node,
-    ratio, time,
+    ratio, shown, time,
     writer::Writer,
 };
 use ovsdb_server::{Server, path};
@@ -78,51 +78,39 @@ impl Dialogue {
     }
 }
 
-/// Carries messages between two ends until the client goes, in an order in which answers follow what they answer.
+/// Carries bytes between two ends until the client goes, and notes the messages in an order in which answers follow what
+/// they answer.
 fn pass_on(mut client: UnixStream, mut server: UnixStream) -> Dialogue {
     let mut dialogue = Dialogue::default();
     let (mut from_client, mut from_server) = (Framer::default(), Framer::default());
-    let wait = Some(Duration::from_millis(2));
+    let wait = Some(Duration::from_millis(1));
     client.set_read_timeout(wait).expect("a timeout");
     server.set_read_timeout(wait).expect("a timeout");
-    loop {
-        match take(&mut client, &mut from_client) {
-            Taken::End => return dialogue,
-            Taken::Messages(messages) => {
-                for message in messages {
-                    server.write_all(&message).expect("a server");
-                    dialogue.asked.push(message);
-                }
-            }
-        }
-        if let Taken::Messages(messages) = take(&mut server, &mut from_server) {
-            for message in messages {
-                if client.write_all(&message).is_err() {
-                    return dialogue;
-                }
-                dialogue.answers.push((dialogue.asked.len(), message));
-            }
-        }
-    }
-}
-
-enum Taken {
-    Messages(Vec<Vec<u8>>),
-    End,
-}
-
-fn take(from: &mut UnixStream, framer: &mut Framer) -> Taken {
     let mut bytes = vec![0; READ_SIZE];
-    match from.read(&mut bytes) {
-        Ok(0) => return Taken::End,
-        Ok(read) => framer.buffer().extend_from_slice(&bytes[..read]),
-        Err(_) => return Taken::Messages(Vec::new()),
+    loop {
+        while let Ok(read @ 1..) = server.read(&mut bytes) {
+            if client.write_all(&bytes[..read]).is_err() {
+                return dialogue;
+            }
+            let messages = messages(&mut from_server, &bytes[..read]);
+            dialogue.answers.extend(messages.into_iter().map(|message| (dialogue.asked.len(), message)));
+        }
+        match client.read(&mut bytes) {
+            Ok(0) => return dialogue,
+            Ok(read) => {
+                dialogue.asked.extend(messages(&mut from_client, &bytes[..read]));
+                server.write_all(&bytes[..read]).expect("a server");
+            }
+            Err(_) => {}
+        }
     }
-    let mut messages = Vec::new();
-    while let Some(frame) = framer.next_frame().expect("JSON") {
-        messages.push(frame.bytes().to_vec());
-    }
-    Taken::Messages(messages)
+}
+
+/// The messages that are whole with these bytes.
+fn messages(framer: &mut Framer, bytes: &[u8]) -> Vec<Vec<u8>> {
+    framer.buffer().extend_from_slice(bytes);
+    let next = || framer.next_frame().expect("JSON").map(|frame| frame.bytes().to_vec());
+    std::iter::from_fn(next).collect()
 }
 
 fn answer(client: &mut UnixStream, answers: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
@@ -217,8 +205,8 @@ fn main() {
     for (who, socket) in [("a real ovsdb-server", server.socket()), ("a player of the same bytes", played)] {
         let (ours, dropped) = in_turns(ROUNDS, || wished(&socket), || read_and_drop(&socket, &dialogue));
         let ratio = ratio(ours, dropped);
-        table.note(&format!("{who}: read and dropped"), format!("{dropped:.0?}"));
-        let measured = format!("{ours:.0?}, {ratio:.2} x");
+        table.note(&format!("{who}: read and dropped"), shown(dropped));
+        let measured = format!("{}, {ratio:.2} x", shown(ours));
         table.line(&format!("{who}: to the desired state"), measured, "1.5 x", ratio <= 1.5);
     }
     let (left, most) = memory_of_another(&server.socket());

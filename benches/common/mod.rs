@@ -9,6 +9,7 @@ pub mod flows;
 pub mod gateway;
 pub mod node;
 pub mod reply;
+pub mod vty;
 pub mod wish;
 pub mod writer;
 
@@ -39,6 +40,15 @@ pub fn in_turns(
 /// `a` in units of `b`.
 pub fn ratio(a: Duration, b: Duration) -> f64 {
     a.as_secs_f64() / b.as_secs_f64()
+}
+
+/// A duration as the tables show it.
+pub fn shown(took: Duration) -> String {
+    match took.as_millis() {
+        0..10 => format!("{} us", took.as_micros()),
+        10..10_000 => format!("{} ms", took.as_millis()),
+        _ => format!("{:.1} s", took.as_secs_f64()),
+    }
 }
 
 /// A table in Markdown, printed line by line as it comes to be known.

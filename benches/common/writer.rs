@@ -31,17 +31,22 @@ pub struct Writer {
 impl Writer {
     /// Connects to an empty Southbound at this remote.
     pub async fn connect(remote: &str) -> Self {
-        let session = session::Config::new("OVN_Southbound", Vec::new());
+        // Whoever writes may do something else for long, and a deaf server is no matter of a benchmark.
+        let session =
+            session::Config { probe_interval: None, ..session::Config::new("OVN_Southbound", Vec::new()) };
         let remotes = remote.parse().expect("a remote");
         let (commands, taken) = mpsc::channel(8);
-        let (told, mut events) = mpsc::channel(8);
+        let (told, events) = mpsc::channel(8);
         tokio::spawn(io::run(io::Options { remotes, shuffle: false, tls: None, session }, taken, told));
-        match events.recv().await {
-            Some(ClientEvent::Up { .. }) => {}
-            other => panic!("no session with {remote}: {other:?}"),
-        }
-        let (chassis, ports) = (HashMap::new(), HashMap::new());
-        Self { commands, events, last: 0, chassis, datapaths: HashMap::new(), ports }
+        let (chassis, datapaths, ports) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut writer = Self { commands, events, last: 0, chassis, datapaths, ports };
+        writer.reconnected().await;
+        writer
+    }
+
+    /// Waits until the session is there (again).
+    pub async fn reconnected(&mut self) {
+        while !matches!(self.events.recv().await.expect("the client runs"), ClientEvent::Up { .. }) {}
     }
 
     /// One transaction, which must succeed.

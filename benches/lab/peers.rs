@@ -1,0 +1,131 @@
+//! The lab's peers as the benchmark asks them: FRR's vty sockets, the agent's control socket, the kernel's notifications, and
+//! what a process has used. Paths are those of lab/.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use serde_json::Value;
+
+use crate::common::vty;
+
+/// The leaf's bgpd.
+pub const LEAF: &str = "/run/frr/leaf/bgpd.vty";
+/// This node's bgpd.
+pub const BGPD: &str = "/run/frr/bgpd.vty";
+/// The agent's control socket.
+pub const CONTROL: &str = "/run/lab/agent/control.sock";
+
+/// How many prefixes the leaf has from this node: bgpd keeps that number, so asking costs it nothing.
+pub fn at_leaf() -> Option<u64> {
+    let said = vty::ask(LEAF, "show bgp l2vpn evpn summary json").ok()?;
+    let summary: Value = serde_json::from_str(&said).ok()?;
+    summary["peers"]["100.65.0.1"]["pfxRcd"].as_u64()
+}
+
+/// The type-5 prefixes in a bgpd's EVPN table, sorted.
+pub fn type5(socket: &str) -> Vec<String> {
+    let said = vty::ask(socket, "show bgp l2vpn evpn route type prefix").expect("bgpd answers");
+    // *>i[5]:[0]:[32]:[10.0.1.0] RD ..
+    let prefix = |line: &str| {
+        let (_, rest) = line.split_once("[5]:[0]:[")?;
+        let (length, rest) = rest.split_once("]:[")?;
+        Some(format!("{}/{length}", rest.split_once(']')?.0))
+    };
+    let mut found: Vec<String> = said.lines().filter_map(prefix).collect();
+    found.sort();
+    found
+}
+
+/// The agent, asked.
+pub struct Agent;
+
+impl Agent {
+    /// The answer to a question of one word; Null while nobody answers.
+    pub fn ask(command: &str) -> Value {
+        let ask = || -> io::Result<Value> {
+            let mut stream = UnixStream::connect(CONTROL)?;
+            stream.write_all(format!("{{\"command\":\"{command}\"}}\n").as_bytes())?;
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line)?;
+            Ok(serde_json::from_str(&line)?)
+        };
+        ask().unwrap_or_default()
+    }
+
+    /// All that is wished stands; the revision of the wish.
+    pub fn converged() -> Option<u64> {
+        let summary = Self::ask("summary");
+        (summary["converged"] == true).then(|| summary["revision"].as_u64()).flatten()
+    }
+
+    /// Prefixes that the kernel has acknowledged.
+    pub fn in_kernel() -> u64 {
+        let status = Self::ask("status");
+        let tenants = status["tenants"].as_array().map(Vec::as_slice).unwrap_or_default();
+        tenants.iter().filter_map(|tenant| tenant["prefixes"]["kernel"].as_u64()).sum()
+    }
+
+    /// Operations that were done since its start, on all planes.
+    pub fn operations() -> u64 {
+        let status = Self::ask("status");
+        let planes = status["operations"].as_object().into_iter().flatten();
+        planes.filter_map(|(_, plane)| plane["done"].as_u64()).sum()
+    }
+}
+
+/// When the kernel told last that an address or a route came or went.
+#[derive(Clone)]
+pub struct Kernel {
+    last: Arc<Mutex<Instant>>,
+}
+
+impl Kernel {
+    /// RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE (linux/rtnetlink.h).
+    const GROUPS: [u32; 4] = [5, 7, 9, 11];
+
+    /// Listens from now on.
+    pub fn listen() -> Self {
+        let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
+        socket.bind(&SocketAddr::new(0, 0)).expect("a netlink socket");
+        let _ = socket.set_rx_buf_sz(64 << 20);
+        Self::GROUPS.iter().for_each(|group| socket.add_membership(*group).expect("a multicast group"));
+        let kernel = Self { last: Arc::new(Mutex::new(Instant::now())) };
+        let heard = kernel.clone();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                // An overrun says, too, that something has changed.
+                let _ = socket.recv(&mut &mut buffer[..], 0);
+                *heard.last.lock().expect("no panic") = Instant::now();
+            }
+        });
+        kernel
+    }
+
+    /// When it told last.
+    pub fn last(&self) -> Instant {
+        *self.last.lock().expect("no panic")
+    }
+}
+
+/// Processor time that a process has used, in the kernel's ticks of 10 ms.
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+/// Resident memory of a process in MiB.
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() >> 10
+}

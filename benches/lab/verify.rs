@@ -1,0 +1,102 @@
+//! What must be there in the end, from the cloud alone, and what is: kernel, flows, FRR and the leaf, to the last prefix.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    common::cloud::{Cloud, Family, gateway4, gateway6},
+    peers::{BGPD, LEAF, type5},
+};
+
+/// All prefixes with so many VMs of each tenant, sorted.
+pub fn prefixes(cloud: Cloud, vms: u32) -> Vec<String> {
+    let (v4, v6) = (cloud.family != Family::V6, cloud.family != Family::V4);
+    let mut all = Vec::new();
+    for tenant in 0..cloud.tenants {
+        if v4 {
+            all.push(format!("{}/32", gateway4(tenant)));
+            all.extend((0..vms).map(|vm| format!("{}/32", cloud.vm4(tenant, vm))));
+        }
+        if v6 {
+            all.push(format!("{}/128", gateway6(tenant)));
+            all.extend((0..vms).map(|vm| format!("{}/128", cloud.vm6(tenant, vm))));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Flows of ours on br-ex, by the tenant's families: redirects of subnet and gateway, ARP and ND answers, inject, guard.
+fn flows(cloud: Cloud) -> usize {
+    let v4 = if cloud.family == Family::V6 { 0 } else { 3 };
+    let v6 = if cloud.family == Family::V4 { 0 } else { 2 };
+    (v4 + v6 + 4) * cloud.tenants as usize
+}
+
+fn output(line: &str) -> String {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().expect("a program"));
+    let output = command.args(words).stdin(Stdio::null()).output().expect("the lab has all programs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Host addresses on the dummies, and host routes that stand for them, sorted.
+fn in_kernel() -> Vec<String> {
+    let text = output("ip -o address show");
+    let dummy = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, device, _, address, ..] = words[..] else { return None };
+        device.starts_with("lo-").then(|| address.to_owned())
+    };
+    let mut found: Vec<String> = text.lines().filter_map(dummy).collect();
+    found.sort();
+    found
+}
+
+/// Compares everything with what must be there; says each difference, and gives whether there is none.
+pub fn verify(cloud: Cloud, vms: u32) -> bool {
+    let wished = prefixes(cloud, vms);
+    let seen = [("kernel", in_kernel()), ("this node's bgpd", type5(BGPD)), ("leaf", type5(LEAF))];
+    let mut good = true;
+    for (place, seen) in seen {
+        let (wish, see): (BTreeSet<_>, BTreeSet<_>) = (wished.iter().collect(), seen.iter().collect());
+        let missing: Vec<_> = wish.difference(&see).take(3).collect();
+        let more: Vec<_> = see.difference(&wish).take(3).collect();
+        let all = (wish.difference(&see).count(), see.difference(&wish).count());
+        if all != (0, 0) || seen.len() != wished.len() {
+            println!(
+                "FAILED: {place}: {} prefixes of {}: {} missing {missing:?}, {} too many {more:?}",
+                seen.len(),
+                wished.len(),
+                all.0,
+                all.1
+            );
+            good = false;
+        }
+    }
+    let dump = output("ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex cookie=0x3e6/-1");
+    let there = dump.lines().filter(|line| line.contains("cookie=0x3e6")).count();
+    if there != flows(cloud) {
+        println!("FAILED: {there} flows, not {}", flows(cloud));
+        good = false;
+    }
+    // Routes, neighbours, ports and FRR's lines: what an agent that began anew would change.
+    let plan =
+        Command::new("/run/work/bgp-agent").args(["--config-file", "/run/lab/agent.conf", "plan"]).output();
+    let plan = plan.expect("the agent");
+    if !plan.status.success() {
+        let _ = fs::write("/run/work/plan", &plan.stdout);
+        println!("FAILED: the agent's own plan is not empty: {}", plan.status);
+        good = false;
+    }
+    if good {
+        println!(
+            "        exact: {} prefixes in kernel, bgpd and at the leaf, {there} flows, nothing planned",
+            wished.len()
+        );
+    }
+    good
+}
