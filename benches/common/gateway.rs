@@ -14,7 +14,11 @@ use super::{cloud::Chassis, node::Node};
 /// written yet. Gives the node.
 pub async fn read_southbound(socket: &Path, mut node: Node) -> Node {
     let chassis = Some(Chassis::Gateway.name());
-    let session = session::Config::new("OVN_Southbound", feed::monitors(chassis));
+    // A server on a busy machine may need longer for 100,000 rows than a peer may be silent.
+    let session = session::Config {
+        probe_interval: None,
+        ..session::Config::new("OVN_Southbound", feed::monitors(chassis))
+    };
     let remotes = format!("unix:{}", socket.display()).parse().expect("a remote");
     let options = io::Options { remotes, shuffle: false, tls: None, session };
     let (commands, taken) = mpsc::channel(8);

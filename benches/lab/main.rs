@@ -45,9 +45,14 @@ impl Progress {
     }
 }
 
+/// How long to wait before the next question: asking costs, too, so what takes long is asked for seldom, within 2 %.
+pub fn patience(begin: Instant) -> Duration {
+    (begin.elapsed() / 50).clamp(Duration::from_millis(5), Duration::from_millis(500))
+}
+
 /// Waits until the leaf has so many prefixes; gives when that was and how many there are in the end.
 pub fn leaf_has(prefixes: u64) -> (Instant, u64) {
-    let mut progress = Progress::begin();
+    let (begin, mut progress) = (Instant::now(), Progress::begin());
     let mut last = (Instant::now(), u64::MAX);
     loop {
         let there = peers::at_leaf().unwrap_or_default();
@@ -58,7 +63,7 @@ pub fn leaf_has(prefixes: u64) -> (Instant, u64) {
             return last;
         }
         progress.at("prefixes at the leaf", there, prefixes);
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(patience(begin));
     }
 }
 

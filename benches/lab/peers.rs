@@ -115,12 +115,35 @@ impl Kernel {
     }
 }
 
-/// Processor time that a process has used, in the kernel's ticks of 10 ms.
-pub fn processor_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
-    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+/// Processor time that a process has used: in its own code, and in the kernel for it. In the kernel's ticks of 10 ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// In its own code.
+    pub user: Duration,
+    /// In the kernel.
+    pub system: Duration,
+}
+
+impl Used {
+    /// By this process until now.
+    pub fn by(pid: u32) -> Self {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks =
+            |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+        let time = |at| Duration::from_millis(10 * ticks(at));
+        Self { user: time(11), system: time(12) }
+    }
+
+    /// Since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self { user: self.user - before.user, system: self.system - before.system }
+    }
+
+    /// Both.
+    pub fn all(self) -> Duration {
+        self.user + self.system
+    }
 }
 
 /// Resident memory of a process in MiB.

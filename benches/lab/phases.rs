@@ -13,8 +13,8 @@ use crate::{
         shown,
         writer::Writer,
     },
-    leaf_has,
-    peers::{Agent, Kernel, processor_time, resident},
+    leaf_has, patience,
+    peers::{Agent, Kernel, Used, resident},
     verify::{prefixes, verify},
 };
 
@@ -38,7 +38,7 @@ impl Process {
     fn start() -> Self {
         let log =
             fs::File::options().create(true).append(true).open("/run/lab/log/agent.log").expect("a log");
-        let mut command = Command::new("/run/work/bgp-agent");
+        let mut command = Command::new("/run/lab/bgp-agent");
         command.args(["--config-file", CONFIG]).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         Self(command.spawn().expect("the agent"))
@@ -102,7 +102,7 @@ struct Line {
     events: u64,
     kernel: Option<Duration>,
     leaf: Option<Duration>,
-    processor: Duration,
+    processor: Used,
     operations: u64,
     missing: u64,
     calls: Option<(u64, String)>,
@@ -220,7 +220,7 @@ impl Bench {
     fn phase(&mut self, what: &str, events: u64, prefixes: u64, change: impl FnOnce(&mut Self) -> Instant) {
         println!("{what}");
         let (revision, operations) = (revision(), Agent::operations());
-        let (strace, used) = (self.strace(), processor_time(self.agent.pid()));
+        let (strace, used) = (self.strace(), Used::by(self.agent.pid()));
         let begin = change(self);
         self.settle(|now| now > revision);
         let kernel = self.kernel.last().saturating_duration_since(begin);
@@ -230,7 +230,7 @@ impl Bench {
             events,
             kernel: Some(kernel),
             leaf: Some(leaf.saturating_duration_since(begin)),
-            processor: processor_time(self.agent.pid()) - used,
+            processor: Used::by(self.agent.pid()).since(used),
             operations: Agent::operations() - operations,
             missing: there.abs_diff(prefixes),
             calls: strace.count(),
@@ -249,7 +249,7 @@ impl Bench {
                 Agent::in_kernel(),
                 prefixes(self.cloud, self.cloud.vms).len() as u64,
             );
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(patience(begin));
         }
     }
 
@@ -294,11 +294,12 @@ impl Bench {
         let what = "10,000 binds elsewhere, 100 transactions";
         println!("{what}");
         let (before, operations) = (revision(), Agent::operations());
-        let (strace, used) = (self.strace(), processor_time(self.agent.pid()));
+        let (strace, used) = (self.strace(), Used::by(self.agent.pid()));
         for some in elsewhere(self.cloud).chunks(ELSEWHERE.1) {
             self.bind(some, Some(Chassis::Compute));
         }
-        let (calls, processor) = (strace.count(), processor_time(self.agent.pid()) - used);
+        let processor = Used::by(self.agent.pid()).since(used);
+        let calls = strace.count();
         self.settle(|now| now == before);
         let operations = Agent::operations() - operations;
         self.end(line(what, ELSEWHERE.0.into(), None, processor, operations, calls));
@@ -309,7 +310,7 @@ impl Bench {
         let what = "no-op resync: the Southbound anew";
         println!("{what}");
         let (before, operations) = (revision(), Agent::operations());
-        let (strace, used) = (self.strace(), processor_time(self.agent.pid()));
+        let (strace, used) = (self.strace(), Used::by(self.agent.pid()));
         let begin = Instant::now();
         let dropped =
             Command::new("ovs-appctl").args(["-t", "/run/ovn/sb.ctl", "ovsdb-server/reconnect"]).status();
@@ -319,7 +320,8 @@ impl Bench {
         }
         self.settle(|now| now == before);
         let took = begin.elapsed();
-        let (calls, processor) = (strace.count(), processor_time(self.agent.pid()) - used);
+        let processor = Used::by(self.agent.pid()).since(used);
+        let calls = strace.count();
         let operations = Agent::operations() - operations;
         self.end(line(what, 1, Some(took), processor, operations, calls));
         self.runtime.block_on(self.writer.reconnected());
@@ -333,21 +335,21 @@ impl Bench {
         let strace = self.strace();
         self.reconcile_every(5);
         let pid = self.agent.pid();
-        let idle = processor_time(pid);
-        while processor_time(pid) < idle + Duration::from_millis(30) {
+        let idle = Used::by(pid);
+        while Used::by(pid).since(idle).all() < Duration::from_millis(30) {
             std::thread::sleep(Duration::from_millis(10));
         }
         let (begin, mut last) = (Instant::now(), (Instant::now(), idle));
         while last.0.elapsed() < Duration::from_millis(500) {
             std::thread::sleep(Duration::from_millis(20));
-            let used = processor_time(pid);
-            if used > last.1 {
+            let used = Used::by(pid);
+            if used.since(last.1).all() > Duration::ZERO {
                 last = (Instant::now(), used);
             }
         }
         self.reconcile_every(3600);
         let operations = Agent::operations() - operations;
-        self.end(line(what, 1, Some(last.0 - begin), last.1 - idle, operations, strace.count()));
+        self.end(line(what, 1, Some(last.0 - begin), last.1.since(idle), operations, strace.count()));
     }
 
     fn reconcile_every(&self, seconds: u32) {
@@ -368,7 +370,7 @@ impl Bench {
         self.agent = Process::start();
         self.settle(|_| true);
         let took = begin.elapsed();
-        let processor = processor_time(self.agent.pid());
+        let processor = Used::by(self.agent.pid());
         let missing = leaf_has(prefixes).1.abs_diff(prefixes);
         let restarted = line(what, 1, Some(took), processor, Agent::operations(), None);
         self.end(Line { missing, ..restarted });
@@ -377,12 +379,16 @@ impl Bench {
     fn print(&self) {
         let Cloud { tenants, vms, family } = self.cloud;
         println!(
-            "\n| agent, {tenants} x {vms} {family:?} | to the last kernel write | to the leaf | processor | operations | missing |"
+            "\n| agent, {tenants} x {vms} {family:?} | to the last kernel write | to the leaf | processor, own + kernel | operations | missing |"
         );
         println!("|---|---|---|---|---|---|");
         let time = |took: Option<Duration>| took.map_or("-".to_owned(), shown);
         for line in &self.lines {
-            let (kernel, leaf, processor) = (time(line.kernel), time(line.leaf), shown(line.processor));
+            let (kernel, leaf, processor) = (
+                time(line.kernel),
+                time(line.leaf),
+                format!("{} + {}", shown(line.processor.user), shown(line.processor.system)),
+            );
             println!(
                 "| {} | {kernel} | {leaf} | {processor} | {} | {} |",
                 line.what, line.operations, line.missing
@@ -409,7 +415,7 @@ fn line(
     what: &str,
     events: u64,
     kernel: Option<Duration>,
-    processor: Duration,
+    processor: Used,
     operations: u64,
     calls: Option<(u64, String)>,
 ) -> Line {

@@ -85,7 +85,7 @@ pub fn verify(cloud: Cloud, vms: u32) -> bool {
     }
     // Routes, neighbours, ports and FRR's lines: what an agent that began anew would change.
     let plan =
-        Command::new("/run/work/bgp-agent").args(["--config-file", "/run/lab/agent.conf", "plan"]).output();
+        Command::new("/run/lab/bgp-agent").args(["--config-file", "/run/lab/agent.conf", "plan"]).output();
     let plan = plan.expect("the agent");
     if !plan.status.success() {
         let _ = fs::write("/run/work/plan", &plan.stdout);
