@@ -2,6 +2,7 @@
 //! the stream was split, and bounds size and depth before anything is parsed. It never looks at what a message says.
 
 use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr2;
 
 use super::ProtocolError;
 
@@ -98,20 +99,24 @@ impl Framer {
 
     /// Where the message at the start of the buffer ends, if it does.
     fn scan(&mut self) -> Result<Option<usize>, ProtocolError> {
-        for (offset, &byte) in self.buffer.iter().enumerate().skip(self.seen) {
+        let mut at = self.seen;
+        while let Some(&byte) = self.buffer.get(at) {
             match self.place {
                 Place::Escape => self.place = Place::Text,
-                Place::Text => match byte {
-                    b'"' => self.place = Place::Plain,
-                    b'\\' => self.place = Place::Escape,
-                    _ => {}
+                // Most bytes of a message are texts.
+                Place::Text => match memchr2(b'"', b'\\', &self.buffer[at..]) {
+                    Some(length) => {
+                        at += length;
+                        self.place = if self.buffer[at] == b'"' { Place::Plain } else { Place::Escape };
+                    }
+                    None => at = self.buffer.len(),
                 },
                 Place::Plain => match byte {
                     b'{' | b'[' => open(&mut self.open, &mut self.depth, byte)?,
                     b'}' | b']' => {
                         close(&mut self.open, &mut self.depth, byte)?;
                         if self.depth == 0 {
-                            return Ok(Some(offset + 1));
+                            return Ok(Some(at + 1));
                         }
                     }
                     _ if self.depth == 0 => return Err(no_object(byte)),
@@ -119,6 +124,7 @@ impl Framer {
                     _ => {}
                 },
             }
+            at += 1;
         }
         self.seen = self.buffer.len();
         Ok(None)

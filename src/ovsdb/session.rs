@@ -33,7 +33,7 @@ use super::{
     tables::Database,
     transact::{Answer, Operation, Params},
     updates::{Origin, Updates},
-    value::decode::{Text, parse_uuid},
+    value::decode::Text,
 };
 use conditions::{Conditions, Next};
 use freshness::Freshness;
@@ -273,9 +273,9 @@ impl Session {
     fn notification(&mut self, frame: &Frame, method: &str, params: &RawValue) -> Result<(), ProtocolError> {
         match method {
             "update3" if self.state == State::Live => {
-                let (name, transaction, updates) = parse::<(Text<'_>, Text<'_>, &RawValue)>(method, params)?;
+                let (name, transaction, updates) = Updates::parse_told::<Text<'_>>(frame, params)?;
                 if name.0 == MONITOR {
-                    self.updates(frame, &transaction.0, updates, Origin::Live)?;
+                    self.updates(transaction, updates);
                 }
                 Ok(())
             }
@@ -362,32 +362,21 @@ impl Session {
     }
 
     fn monitored(&mut self, frame: &Frame, reply: &RawValue) -> Result<(), ProtocolError> {
-        let (found, transaction, updates) =
-            parse::<(bool, Text<'_>, &RawValue)>("monitor_cond_since", reply)?;
-        let origin = if found { Origin::Resume } else { Origin::Reload };
-        self.updates(frame, &transaction.0, updates, origin)?;
+        let (found, transaction, mut updates) = Updates::parse_told::<bool>(frame, reply)?;
+        updates.origin = if found { Origin::Resume } else { Origin::Reload };
+        self.updates(transaction, updates);
         self.state = State::Live;
         self.conditions_answered();
         Ok(())
     }
 
-    fn updates(
-        &mut self,
-        frame: &Frame,
-        transaction: &str,
-        updates: &RawValue,
-        origin: Origin,
-    ) -> Result<(), ProtocolError> {
-        let transaction = parse_uuid(transaction)
-            .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
-        let updates = Updates::parse(frame, updates, origin)?;
+    fn updates(&mut self, transaction: Uuid, updates: Updates) {
         self.last_transaction = transaction;
         self.freshness.changed();
         self.ask_place();
-        if origin != Origin::Live || !updates.is_empty() {
+        if updates.origin != Origin::Live || !updates.is_empty() {
             self.events.push_back(ClientEvent::Updates(updates));
         }
-        Ok(())
     }
 
     fn ask_place(&mut self) {

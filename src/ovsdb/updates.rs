@@ -1,9 +1,12 @@
 //! The changes that a monitor tells: `<table-updates2>` of its first reply, of `update2` and of `update3` (ovsdb-server(7)
 //! 4.1.14 to 4.1.16), found in the frame and left there. It keeps no rows.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, marker::PhantomData};
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -11,7 +14,7 @@ use super::{
     ProtocolError,
     frame::Frame,
     row::{Kind, RawChange, RawRow},
-    value::decode::{Text, parse_uuid},
+    value::decode::{Text, next, parse_uuid},
 };
 
 /// Where changes come from.
@@ -48,10 +51,10 @@ struct Span {
 impl Updates {
     /// Finds the changes in a `<table-updates2>` of this frame.
     pub(super) fn parse(frame: &Frame, updates: &RawValue, origin: Origin) -> Result<Self, ProtocolError> {
-        let mut found = Self { origin, frame: frame.clone(), tables: Vec::new(), changes: Vec::new() };
+        let mut found = Self::none(frame, origin);
         let mut json = serde_json::Deserializer::from_str(updates.get());
         let read = Tables(&mut found).deserialize(&mut json).and_then(|()| json.end());
-        read.map_err(|error| ProtocolError(format!("an update is malformed: {error}")))?;
+        read.map_err(malformed)?;
         Ok(found)
     }
 
@@ -62,6 +65,25 @@ impl Updates {
         framer.buffer().extend_from_slice(updates.to_string().as_bytes());
         let frame = framer.next_frame().unwrap().unwrap();
         Self::parse(&frame, serde_json::from_slice(frame.bytes()).unwrap(), origin).unwrap()
+    }
+
+    /// Reads `[first, transaction, <table-updates2>]`, the shape of a monitor's first reply and of `update3`, in one go:
+    /// these may be large. Gives the first element, the transaction, and the changes, as of a live session.
+    pub(super) fn parse_told<'f, T: Deserialize<'f>>(
+        frame: &Frame,
+        told: &'f RawValue,
+    ) -> Result<(T, Uuid, Self), ProtocolError> {
+        let mut found = Self::none(frame, Origin::Live);
+        let mut json = serde_json::Deserializer::from_str(told.get());
+        let read = Told(&mut found, PhantomData::<T>).deserialize(&mut json);
+        let (first, transaction) = read.and_then(|read| json.end().map(|()| read)).map_err(malformed)?;
+        let transaction = parse_uuid(&transaction.0)
+            .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
+        Ok((first, transaction, found))
+    }
+
+    fn none(frame: &Frame, origin: Origin) -> Self {
+        Self { origin, frame: frame.clone(), tables: Vec::new(), changes: Vec::new() }
     }
 
     /// Whether the replica must be replaced by this.
@@ -87,6 +109,39 @@ impl Updates {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+}
+
+fn malformed(error: serde_json::Error) -> ProtocolError {
+    ProtocolError(format!("an update is malformed: {error}"))
+}
+
+/// `[first, transaction, {table: {uuid: {kind: row}}}]`
+struct Told<'u, T>(&'u mut Updates, PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Told<'_, T> {
+    type Value = (T, Text<'de>);
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Told<'_, T> {
+    type Value = (T, Text<'de>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of three: the monitor or whether it resumes, a transaction, and changes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let first = next(&mut seq, "the monitor, or whether it resumes,")?;
+        let transaction = next(&mut seq, "the transaction")?;
+        seq.next_element_seed(Tables(self.0))?.ok_or_else(|| A::Error::custom("the changes are missing"))?;
+        match seq.next_element::<IgnoredAny>()? {
+            Some(_) => Err(A::Error::custom("an update with more than its changes")),
+            None => Ok((first, transaction)),
+        }
     }
 }
 
