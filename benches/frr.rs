@@ -165,6 +165,10 @@ async fn measure() {
         "kernel plane without zebra",
         format!("{}, {:.0}/s", shown(alone), per_second(PREFIXES, alone)),
     );
+    table.note(
+        "FRR's own pace: started beside routes that are there, to the last in bgpd",
+        format!("{}, {:.0}/s", shown(dumped), per_second(PREFIXES, dumped)),
+    );
     let written = written.unwrap_or(took);
     table.note(
         "kernel plane beside zebra",
