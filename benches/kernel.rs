@@ -117,9 +117,9 @@ async fn bare_loop(operations: Vec<Operation<KernelObject>>, names: &[String]) -
         let index = index_of(name).parse().expect("an index");
         actual.apply(Event::Link(index, Box::new(LinkFacts::new(dev(name)))));
     }
-    let mut batch = Batch::new(operations);
+    let mut batch = Batch::new(operations, usize::MAX);
     let (mut indexes, mut sends) = (Indexes::default(), Vec::new());
-    while let Some(mut requests) = batch.fill(&actual, &mut indexes, 1) {
+    while let Some(mut requests) = batch.fill(&actual, &mut indexes, 1, usize::MAX) {
         sends.push((requests.take_bytes(), requests.last()));
     }
     let mut asking = Asking::open().expect("a netlink socket");

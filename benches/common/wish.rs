@@ -30,7 +30,7 @@ impl Wish {
         }
         let ledger = Ledger::default();
         let mut intent = Intent::new(Asn::new(64999).expect("an AS"), Limits::NONE);
-        intent.set_chassis(Some(Chassis::Gateway.name()));
+        intent.set_chassis(Chassis::Gateway.name());
         let touched = replica.take_touched();
         intent.update(&replica, &touched, &ledger, BTreeSet::new());
         assert_eq!(intent.addresses().count(), cloud.vms as usize);
