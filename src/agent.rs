@@ -30,7 +30,7 @@ use crate::{
     ovsdb::{ClientEvent, Remotes},
     planes::{Command, Operation, Report},
     reconcile::{
-        MassWithdrawLimit, Reconciler,
+        MassWithdrawLimit, Reconciler, UnderlayStatus,
         object::{Key, Object, PlaneId},
     },
     telemetry::{
@@ -191,7 +191,7 @@ impl Agent {
         let southbound = (wish == Wish::Southbound).then(|| Southbound::new(&config, events));
         let mut reconciler = Reconciler::new(config.clone());
         if wish != Wish::Southbound {
-            reconciler.southbound_whole();
+            reconciler.wish_nothing();
         }
         let agent = Self { config, sessions, southbound, reconciler };
         Ok((agent, heard))
@@ -271,14 +271,23 @@ impl Agent {
     /// How things are, for `systemctl status`.
     fn one_line(&self) -> String {
         let status = self.reconciler.status(Instant::now());
-        let prefixes: usize = status.tenants.iter().map(|tenant| tenant.prefixes.kernel).sum();
-        let waiting = status.tenants.iter().filter(|tenant| tenant.state != "ok").count();
+        let plain = status.underlay.iter().flat_map(|underlay| &underlay.networks);
+        let prefixes: usize = status.tenants.iter().map(|tenant| tenant.prefixes.kernel).sum::<usize>()
+            + plain.map(|network| network.prefixes.kernel).sum::<usize>();
+        let waiting = status.tenants.iter().filter(|tenant| tenant.state != "ok").count()
+            + status.underlay.iter().flat_map(UnderlayStatus::waiting).count();
         let down = status.sessions.iter().filter(|(_, session)| session.state != "up");
         let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
-        let all = format!("{} tenants, {prefixes} prefixes", status.tenants.len());
+        let all = match &status.underlay {
+            Some(underlay) => {
+                let networks = underlay.networks.len();
+                format!("{} tenants, {networks} provider networks, {prefixes} prefixes", status.tenants.len())
+            }
+            None => format!("{} tenants, {prefixes} prefixes", status.tenants.len()),
+        };
         match (waiting, &*down) {
             (0, []) => format!("{all}; all stands"),
-            (_, []) => format!("{all}; {waiting} tenants do not stand (bgp-agent status --problems)"),
+            (_, []) => format!("{all}; {waiting} of these do not stand (bgp-agent status --problems)"),
             _ => format!("{all}; no session: {}", down.join(", ")),
         }
     }

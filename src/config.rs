@@ -5,6 +5,7 @@
 
 mod options;
 pub mod oslo;
+mod underlay;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -18,6 +19,7 @@ use crate::{
     reconcile::MassWithdraw,
 };
 use oslo::{Entry, Place};
+pub use underlay::{Modes, TenantNetworks, Underlay};
 
 /// How the VRF is tied to the provider bridge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,10 @@ impl Default for TlsFiles {
 pub struct Config {
     /// Log at debug level.
     pub debug: bool,
+    /// Which modes are on.
+    pub modes: Modes,
+    /// What the BGP mode is told.
+    pub underlay: Underlay,
     /// How often everything is read back and compared.
     pub reconcile_interval: Duration,
     /// Remotes of the local Open_vSwitch database.
@@ -128,6 +134,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             debug: false,
+            modes: Modes { evpn: true, underlay: false },
+            underlay: Underlay::default(),
             reconcile_interval: Duration::from_secs(120),
             ovsdb_connection: "unix:/run/openvswitch/db.sock".to_owned(),
             bgp_as: Asn::new(64999).expect("64999 is an AS"),
@@ -204,7 +212,11 @@ impl Config {
                 .map_err(|error| ConfigError::Read { path: file.clone(), error })?;
             entries.extend(oslo::parse(&file.display().to_string(), &text)?);
         }
-        Self::from_entries(&entries)
+        let mut loaded = Self::from_entries(&entries)?;
+        let path = loaded.config.underlay.rt_tables.clone();
+        loaded.config.underlay.tables =
+            underlay::read_tables(&path).map_err(|error| ConfigError::Read { path, error })?;
+        Ok(loaded)
     }
 
     /// This configuration with what `new` says of the options that can change while the agent runs, and the names of the
@@ -224,9 +236,12 @@ impl Config {
             next_hop_proxy: new.next_hop_proxy.clone(),
             limits: new.limits,
             mass_withdraw: new.mass_withdraw,
+            underlay: Underlay { tables: new.underlay.tables.clone(), ..self.underlay.clone() },
             ..self.clone()
         };
         let differs = [
+            ("driver", live.modes != new.modes),
+            ("an option of the BGP driver", live.underlay != new.underlay),
             ("ovsdb_connection", live.ovsdb_connection != new.ovsdb_connection),
             ("bgp_AS", live.bgp_as != new.bgp_as),
             ("ovn_sb_private_key, ovn_sb_certificate or ovn_sb_ca_cert", live.tls != new.tls),
@@ -262,6 +277,9 @@ impl Config {
                 loaded.warnings.push(unknown(entry));
             }
         }
+        if loaded.config.modes.underlay {
+            check_underlay(entries, &mut loaded)?;
+        }
         let names_driver =
             |entry: &Entry| entry.section == "DEFAULT" && entry.key == "driver" && !entry.value.is_empty();
         if !entries.iter().any(names_driver) {
@@ -271,6 +289,27 @@ impl Config {
         }
         Ok(loaded)
     }
+}
+
+/// What the Python agent can do beside plain routes in the host's own tables is not passed over in silence.
+fn check_underlay(entries: &[Entry], loaded: &mut Loaded) -> Result<(), ConfigError> {
+    let method = |entry: &&Entry| entry.section == "DEFAULT" && entry.key == "exposing_method";
+    if let Some(entry) = entries.iter().rfind(method).filter(|entry| entry.value != "underlay") {
+        return Err(ConfigError::Value {
+            place: entry.place.clone(),
+            key: entry.key.clone(),
+            value: entry.value.clone(),
+            allowed: "of the ovn_bgp_driver's methods only underlay is supported".to_owned(),
+        });
+    }
+    let underlay = &loaded.config.underlay;
+    if underlay.without_snat && (underlay.all_tenants || underlay.global_tenants) {
+        let why = "the Southbound does not tell whether a router has SNAT";
+        loaded.warnings.push(format!(
+            "require_snat_disabled_for_tenant_networks: {why}, so no tenant network is advertised as plain routes"
+        ));
+    }
+    Ok(())
 }
 
 fn unknown(entry: &Entry) -> String {
@@ -333,7 +372,8 @@ mod tests {
         for (line, allowed) in [
             ("debug = maybe", "true or false"),
             ("reconcile_interval = 0", "seconds"),
-            ("driver = ovn_bgp_drivr", "ovn_evpn_driver"),
+            ("driver = ovn_bgp_drivr", "ovn_bgp_driver"),
+            ("driver = ovn_bgp_driver\nexposing_method = vrf", "only underlay"),
             ("driver = ovn_stretched_l2_bgp_driver", "ovn_evpn_driver"),
             ("bgp_AS = 0", "AS number"),
             ("evpn_local_ip = here", "IP address"),
@@ -341,8 +381,33 @@ mod tests {
             ("evpn_udp_dstport = 65536", "port"),
         ] {
             let error = load(&format!("[DEFAULT]\n\n{line}\n")).unwrap_err().to_string();
-            assert!(error.starts_with("agent.conf:3: ") && error.contains(allowed), "{error}");
+            let place = format!("agent.conf:{}: ", 2 + line.lines().count());
+            assert!(error.starts_with(&place) && error.contains(allowed), "{error}");
         }
+    }
+
+    #[test]
+    fn drivers_are_named_old_and_new_one_or_both() {
+        let modes = |driver: &str| load(&format!("[DEFAULT]\ndriver = {driver}\n")).unwrap().config.modes;
+        for name in ["ovn_bgp_driver", "osp_ovn_bgp_driver"] {
+            assert_eq!(modes(name), Modes { evpn: false, underlay: true });
+        }
+        assert_eq!(modes("ovn_evpn_driver,osp_ovn_bgp_driver"), Modes { evpn: true, underlay: true });
+        assert_eq!(load("[DEFAULT]\n").unwrap().config.modes, Modes { evpn: true, underlay: false });
+    }
+
+    #[test]
+    fn which_tenants_networks_are_plain_routes() {
+        let tenants = |text: &str| {
+            let loaded = load(&format!("[DEFAULT]\ndriver = ovn_bgp_driver\n{text}\n")).unwrap();
+            (loaded.config.underlay.tenant_networks(), loaded.warnings.len())
+        };
+        assert_eq!(tenants(""), (TenantNetworks::None, 0));
+        assert_eq!(tenants("expose_ipv6_gua_tenant_networks = True"), (TenantNetworks::Global, 0));
+        let both = "expose_tenant_networks = True\nexpose_ipv6_gua_tenant_networks = True";
+        assert_eq!(tenants(both), (TenantNetworks::All, 0));
+        let unknown = "expose_tenant_networks = True\nrequire_snat_disabled_for_tenant_networks = True";
+        assert_eq!(tenants(unknown), (TenantNetworks::None, 1), "the Southbound does not tell");
     }
 
     #[test]

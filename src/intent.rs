@@ -4,6 +4,7 @@
 //! result is always equal to a computation from scratch. What cannot be served is put aside as a `Problem`.
 
 pub mod annotation;
+pub mod bgp;
 mod conflict;
 mod dynamic_routing;
 mod evidence;
@@ -56,7 +57,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(port: &str, vni: Option<Vni>, reason: String) -> Self {
+    pub(crate) fn new(port: &str, vni: Option<Vni>, reason: String) -> Self {
         Self { port: shown(port).into(), vni, reason: shown(&reason) }
     }
 }

@@ -48,6 +48,48 @@ impl FromStr for Vni {
     }
 }
 
+/// What a link of ours is for, as its alias says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// The tenant of this VNI.
+    Vni(Vni),
+    /// The plain routes of the BGP mode.
+    Underlay,
+}
+
+impl Mark {
+    /// The VNI, where it is one's.
+    pub fn vni(self) -> Option<Vni> {
+        match self {
+            Self::Vni(vni) => Some(vni),
+            Self::Underlay => None,
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vni(vni) => vni.fmt(f),
+            Self::Underlay => f.write_str("underlay"),
+        }
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if text == "underlay" { Ok(Self::Underlay) } else { text.parse().map(Self::Vni) }
+    }
+}
+
+impl From<Vni> for Mark {
+    fn from(vni: Vni) -> Self {
+        Self::Vni(vni)
+    }
+}
+
 /// An autonomous system number, 1 to 4294967295 (RFC 6793).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asn(u32);

@@ -16,6 +16,7 @@ pub mod object;
 mod order;
 mod owner;
 mod pace;
+mod part;
 mod prefixes;
 #[cfg(test)]
 mod python_agent;
@@ -27,8 +28,10 @@ mod status;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod underlay;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
@@ -39,8 +42,10 @@ use self::{
     history::History,
     news::News,
     object::{Key, Object, PlaneId},
+    part::Part,
     slice::Slice,
     survey::Survey,
+    underlay::Underlay,
 };
 pub use self::{
     brake::{BrakeStatus, Limit as MassWithdrawLimit, Options as MassWithdraw},
@@ -48,17 +53,20 @@ pub use self::{
     drain::Drain,
     node::Node,
     prefixes::PrefixStatus,
-    status::{Hops, ProblemStatus, SessionStatus, Status, Summary, TenantStatus, ZebraStatus},
+    status::{
+        Hops, NetworkStatus, ProblemStatus, SessionStatus, Status, Summary, TenantStatus, UnderlayStatus,
+        ZebraStatus,
+    },
 };
 use crate::{
     config::Config,
-    intent::{Evidence, Intent, Unbound, names, shown},
+    intent::{Evidence, Intent, Unbound, bgp, names, shown},
     model::{IfName, Vni},
     planes::{
         Command, Report,
         kernel::object::{Address, KernelObject},
     },
-    southbound::{Replica, Subject},
+    southbound::{Replica, Subject, Touched},
 };
 
 /// The name of the Southbound's session.
@@ -81,12 +89,14 @@ pub struct Reconciler {
     config: Config,
     replica: Replica,
     intent: Intent,
+    bgp: bgp::Intent,
     core: Core,
     southbound: PlaneState,
     /// The Southbound was read whole once since the start.
     southbound_read: bool,
     /// Tenants whose frame has to be made again.
     stale: BTreeSet<Vni>,
+    underlay: Underlay,
     ledger_changed: BTreeSet<Vni>,
     subjects_changed: bool,
     /// Rows changed since the brake last looked at what it holds.
@@ -99,6 +109,8 @@ pub struct Reconciler {
     warning: Option<String>,
     /// What is wrong with this node's chassis name.
     name_trouble: Option<String>,
+    /// Nothing is to be wished, whatever the configuration says: all that is ours goes.
+    wishless: bool,
 }
 
 impl Reconciler {
@@ -106,11 +118,17 @@ impl Reconciler {
     pub fn new(config: Config) -> Self {
         let intent = Intent::new(config.bgp_as, config.limits);
         let brake = Brake::new(config.mass_withdraw);
+        let bgp = bgp::Intent::new(&config.underlay, config.modes.evpn);
+        let node = Node::advertising_by(config.modes.underlay.then_some(config.underlay.nic));
+        let mut underlay = Underlay::default();
+        underlay.all_stale();
         Self {
             config,
             replica: Replica::default(),
             intent,
-            core: Core::new(brake),
+            bgp,
+            underlay,
+            core: Core::new(brake, node),
             southbound: PlaneState { whole: false, down: Some("not connected yet".to_owned()) },
             southbound_read: false,
             stale: BTreeSet::new(),
@@ -123,7 +141,14 @@ impl Reconciler {
             survey: Survey::default(),
             warning: None,
             name_trouble: None,
+            wishless: false,
         }
+    }
+
+    /// Nothing is wished from now on, as if the Southbound was read and had nothing.
+    pub fn wish_nothing(&mut self) {
+        self.wishless = true;
+        self.southbound_whole();
     }
 
     /// Options have changed: every tenant's frame is made again. The AS stays that of the start.
@@ -138,6 +163,7 @@ impl Reconciler {
         for (vni, ip) in moved {
             self.update_address(vni, ip);
         }
+        self.underlay.all_stale();
     }
 
     /// The replica, to be brought up to date; `poll` takes in what changed.
@@ -181,6 +207,7 @@ impl Reconciler {
         self.ledger_changed.extend(learned.ledger);
         if learned.all_frames {
             self.stale.extend(self.intent.tenants().map(|tenant| tenant.vni));
+            self.underlay.all_stale();
         }
     }
 
@@ -195,6 +222,9 @@ impl Reconciler {
         }
         for vni in std::mem::take(&mut self.stale) {
             self.update_frame(vni);
+        }
+        if self.wishes_underlay() {
+            self.update_underlay();
         }
         self.look_at_withdrawals(now);
         let mut commands = self.core.poll(now);
@@ -214,9 +244,13 @@ impl Reconciler {
             self.news.moved(vni, moved, now);
         }
         let mut changed = self.core.take_changed();
-        changed.extend(self.news.overdue(now));
-        for vni in changed {
-            let slice = self.core.slices.get(&Some(vni));
+        changed.extend(self.news.overdue(now).into_iter().map(Part::Vni));
+        for part in changed {
+            let slice = self.core.slices.get(&Some(part));
+            let Part::Vni(vni) = part else {
+                self.news.plain(part, slice);
+                continue;
+            };
             let why_gone = |gateways: &[Box<str>]| why_gone(&self.replica, &self.core.node, gateways);
             self.news.tenant(vni, slice, self.intent.tenant(vni), now, why_gone);
         }
@@ -225,7 +259,8 @@ impl Reconciler {
     /// Takes in what changed in the Southbound's rows, the ledger and this node's name; `poll` does so too.
     pub fn update_intent(&mut self) {
         // A name that is gone is not known any more: it says nothing of what this node holds.
-        if let Some(name) = self.core.node.settings().system_id.as_deref() {
+        let chassis = self.core.node.settings().system_id.clone();
+        if let Some(name) = &chassis {
             self.intent.set_chassis(name);
         }
         self.intent.set_networks(self.core.node.networks());
@@ -234,12 +269,26 @@ impl Reconciler {
             self.core.brake.resynchronising();
         }
         self.rows_changed |= !touched.is_empty();
+        if self.config.modes.evpn {
+            self.update_tenants(&touched);
+        }
+        if self.config.modes.underlay {
+            self.update_bgp(&touched, chassis.as_deref());
+        }
+    }
+
+    /// What the BGP mode has once is wished while the mode is on, but by who wants nothing at all.
+    fn wishes_underlay(&self) -> bool {
+        self.config.modes.underlay && !self.wishless
+    }
+
+    fn update_tenants(&mut self, touched: &Touched) {
         let ledger_changed = std::mem::take(&mut self.ledger_changed);
-        let delta = self.intent.update(&self.replica, &touched, &self.core.ledger, ledger_changed);
+        let delta = self.intent.update(&self.replica, touched, &self.core.ledger, ledger_changed);
         self.subjects_changed |= delta.subjects;
         self.look_at_name();
         if !touched.gateways.is_empty() || !touched.subjects.is_empty() || !delta.tenants.is_empty() {
-            self.news.problems(&self.intent);
+            self.news.problems(&self.intent, &self.bgp);
         }
         if delta.tenants.is_empty() && delta.addresses.is_empty() {
             return;
@@ -283,13 +332,21 @@ impl Reconciler {
             self.core.explained(explained);
         }
         self.rows_changed = false;
+        if self.config.modes.underlay {
+            let widely = self.core.brake.is_on();
+            self.subjects_changed |= self.bgp.look_for(&self.replica, widely);
+        }
     }
 
     /// Those of these addresses that a row explains, or those that none does.
     fn by_evidence(&self, leaving: Vec<Leaving>, unbound: Unbound, explained: bool) -> Vec<Key> {
         let mut evidence = Evidence::new(&self.intent, &self.replica, &self.core.ledger, unbound);
-        let matching =
-            leaving.into_iter().filter(|leaving| evidence.explains(leaving.vni, leaving.ip) == explained);
+        let mut plain = bgp::Evidence::new(&self.bgp, &self.replica, unbound);
+        let mut explains = |leaving: &Leaving| match leaving.part.vni() {
+            Some(vni) => evidence.explains(vni, leaving.ip),
+            None => plain.explains(leaving.ip),
+        };
+        let matching = leaving.into_iter().filter(|leaving| explains(leaving) == explained);
         matching.map(|leaving| leaving.key).collect()
     }
 
@@ -309,12 +366,12 @@ impl Reconciler {
     fn update_address(&mut self, vni: Vni, ip: std::net::IpAddr) {
         let object: Object = KernelObject::Address(Address::host(names::dummy(vni), ip)).into();
         let key = object.key();
-        let framed = self.core.slices.get(&Some(vni)).is_some_and(|slice| slice.frame.contains(&key));
+        let framed = self.core.slices.get(&Some(vni.into())).is_some_and(|slice| slice.frame.contains(&key));
         if framed {
             return;
         }
         let wished = self.drain != Drain::Withdrawn && self.is_served(vni) && self.intent.wishes(vni, ip);
-        self.core.wish(key, wished.then_some((vni, object)));
+        self.core.wish(key, wished.then_some((vni.into(), object)));
     }
 
     fn update_frame(&mut self, vni: Vni) {
@@ -323,28 +380,35 @@ impl Reconciler {
             Some(tenant) => frame::frame(tenant, &self.core.node, &self.config),
             None => frame::Frame::default(),
         };
-        let before = std::mem::take(&mut self.core.slices.entry(Some(vni)).or_default().frame);
+        let was_served = self.put_frame(vni.into(), frame);
+        if served != was_served {
+            self.update_addresses_of(vni);
+        }
+    }
+
+    /// A part's frame is this now; true where it had one before.
+    fn put_frame(&mut self, part: Part, frame: frame::Frame) -> bool {
+        let before = std::mem::take(&mut self.core.slices.entry(Some(part)).or_default().frame);
         let mut after = std::collections::HashSet::new();
         for object in frame.objects.into_iter().filter_map(|object| self.drained(object)).collect::<Vec<_>>()
         {
             let key = object.key();
             after.insert(key.clone());
-            self.core.wish(key, Some((vni, object)));
+            self.core.wish(key, Some((part, object)));
         }
         let gone: Vec<Key> = before.difference(&after).cloned().collect();
         let was_served = !before.is_empty();
-        let slice = self.core.slices.entry(Some(vni)).or_default();
+        let slice = self.core.slices.entry(Some(part)).or_default();
         slice.frame = after;
         slice.waiting = frame.waiting.into_iter().collect();
         slice.bridges = frame.bridges;
         for key in gone {
-            self.core.unwish(key, vni);
+            self.core.unwish(key, part);
         }
-        self.core.activate(Some(vni));
+        self.core.activate(Some(part));
         self.core.activate(None);
-        if served != was_served {
-            self.update_addresses_of(vni);
-        }
+        self.core.activate_children(part);
+        was_served
     }
 
     /// A VNI is served now, or is not any more: its VMs' addresses follow.
@@ -372,8 +436,10 @@ impl Reconciler {
     }
 
     /// What the Southbound should be asked for.
-    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        self.intent.subjects()
+    pub fn subjects(&self) -> impl Iterator<Item = Cow<'_, Subject>> {
+        let plain = Some(&self.bgp).filter(|_| self.config.modes.underlay);
+        let plain = plain.into_iter().flat_map(|bgp| bgp.subjects()).map(Cow::Owned);
+        self.intent.subjects().map(Cow::Borrowed).chain(plain)
     }
 
     /// Whether this node's Open_vSwitch settings were read.
@@ -412,7 +478,10 @@ impl Reconciler {
     /// All was read, and what is open still is so for a reason that an operator has to look at: nothing is on its way.
     fn is_applied(&self) -> bool {
         let all_read = self.session_states().all(|(_, state)| state.whole);
-        all_read && self.stale.is_empty() && self.core.slices.values().all(Slice::is_at_rest)
+        all_read
+            && self.stale.is_empty()
+            && self.underlay.is_settled()
+            && self.core.slices.values().all(Slice::is_at_rest)
     }
 
     fn session_states(&self) -> impl Iterator<Item = (String, &PlaneState)> {

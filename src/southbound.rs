@@ -23,6 +23,10 @@ pub enum Subject {
     Localnets(Uuid),
     /// The ports of this datapath that stand for workloads (type empty or `virtual`).
     Workloads(Uuid),
+    /// The ports that are bound to this chassis.
+    OnChassis(Uuid),
+    /// The ports with `nat_addresses`.
+    Nat,
 }
 
 /// The sorts of Port_Binding that the agent tells apart (OVN's `type` column, lib/ovn-util.c).
@@ -248,6 +252,16 @@ impl Replica {
     /// The chassis of this name.
     pub fn chassis_named(&self, name: &str) -> Option<Uuid> {
         self.chassis.iter().find(|(_, held)| ***held == *name).map(|(uuid, _)| *uuid)
+    }
+
+    /// The datapaths that have a localnet port: the provider networks.
+    pub fn localnet_datapaths(&self) -> impl Iterator<Item = Uuid> {
+        self.localnets.keys().copied()
+    }
+
+    /// All port rows.
+    pub fn rows_by_uuid(&self) -> impl Iterator<Item = (&Uuid, &PortBinding)> {
+        self.ports.iter()
     }
 
     /// How many port rows are held.

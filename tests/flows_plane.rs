@@ -15,7 +15,7 @@ use bgp_agent::{
         Change, Operation, Outcome, Report, Verb,
         flows::{
             self, FlowsCommand, FlowsReport, Options,
-            object::{BridgePort, Flow, FlowRule, FlowsKey, FlowsObject},
+            object::{BridgePort, Cookies, Flow, FlowRule, FlowsKey, FlowsObject},
         },
     },
 };
@@ -37,7 +37,8 @@ impl Plane {
         let (commands, command_receiver) = mpsc::channel(16);
         let (report_sender, reports) = mpsc::channel(16);
         let socket = PathBuf::from(ovs.path(&format!("{BRIDGE}.mgmt")));
-        let options = Options { bridge: bridge(), socket, answers: true };
+        let cookies = Cookies { evpn: true, underlay: false };
+        let options = Options { bridge: bridge(), socket, cookies, answers: true };
         tokio::spawn(flows::run(options, command_receiver, report_sender));
         Self { commands, reports, next: 0 }
     }

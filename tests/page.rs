@@ -69,6 +69,7 @@ fn status() -> Status {
         brake: Some(BrakeStatus { held_prefixes: 150, advertised: 200, limit: 100, until: None }),
         warning: Some("a Python ovn-bgp-agent runs on this node too <b>".to_owned()),
         tenants: (0..TENANTS).map(|n| tenant(1001 + n)).collect(),
+        underlay: None,
         problems: vec![problem],
         problems_total: 1,
         zebra: ZebraStatus { backlog_bytes: 0, lost: 0, told_again: 0, waits: 0, stuck: false },
@@ -82,7 +83,7 @@ async fn answer(mut questions: mpsc::Receiver<Asked>) {
     let mut revision = 5;
     while let Some(Asked { request, answer }) = questions.recv().await {
         let prefix = |vni| PrefixStatus {
-            vni,
+            vni: Some(vni),
             address: [20, 0, 0, 10].into(),
             of: "vm",
             state: "kernel",

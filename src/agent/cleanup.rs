@@ -144,7 +144,8 @@ impl Cleaning {
 
     fn is_over(&self) -> bool {
         let reconciler = &self.agent.reconciler;
-        let nothing_left = reconciler.status(Instant::now()).tenants.is_empty();
+        let status = reconciler.status(Instant::now());
+        let nothing_left = status.tenants.is_empty() && status.underlay.is_none();
         self.adoption == Adoption::Done && self.is_told() && reconciler.is_idle() && nothing_left
     }
 
@@ -159,6 +160,16 @@ impl Cleaning {
         let tenants = status.tenants.into_iter().map(|tenant| {
             format!("VNI {}: {} objects are left: {}", tenant.vni, tenant.open, tenant.reasons.join("; "))
         });
-        unread.chain(tenants).collect()
+        let plain = status.underlay.iter().flat_map(|underlay| {
+            let of = |what: &str, open: u32, reasons: &[String]| {
+                (open > 0).then(|| format!("{what}: {open} objects are left: {}", reasons.join("; ")))
+            };
+            let base = of(&underlay.vrf, underlay.open, &underlay.reasons);
+            let networks = underlay.networks.iter().filter_map(move |network| {
+                of(&format!("provider network {}", network.network), network.open, &network.reasons)
+            });
+            base.into_iter().chain(networks)
+        });
+        unread.chain(tenants).chain(plain).collect()
     }
 }

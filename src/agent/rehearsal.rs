@@ -57,6 +57,9 @@ pub async fn rehearse(config: Config, wish: Wish, patience: Duration) -> Result<
     for tenant in &mut status.tenants {
         tenant.reasons.iter_mut().for_each(|reason| *reason = pretence.honest(reason));
     }
+    for network in status.underlay.iter_mut().flat_map(|underlay| &mut underlay.networks) {
+        network.reasons.iter_mut().for_each(|reason| *reason = pretence.honest(reason));
+    }
     let step = |(plane, Operation { verb, object }): (PlaneId, Operation<Object>)| Step {
         plane: plane.to_string(),
         verb: verb_word(verb),

@@ -14,7 +14,11 @@ use crate::{
     ledger,
     model::IfName,
     ovsdb::Remotes,
-    planes::{Command, Outcome, Report, flows, frr, kernel, vswitch},
+    planes::{
+        Command, Outcome, Report,
+        flows::{self, object::Cookies},
+        frr, kernel, vswitch,
+    },
     reconcile::object::{Key, Misdirected, Object, PlaneId},
 };
 
@@ -49,7 +53,7 @@ impl Sessions {
         });
         let options = vswitch::Options { connection: ovsdb };
         sessions.spawn(PlaneId::Vswitch, |commands, reports| vswitch::run(options, commands, reports));
-        let options = frr::Options { socket_dir: config.frr_socket_dir.clone() };
+        let options = frr::Options { socket_dir: config.frr_socket_dir.clone(), evpn: config.modes.evpn };
         sessions.spawn(PlaneId::Frr, |commands, reports| frr::run(options, commands, reports));
         sessions
     }
@@ -68,7 +72,9 @@ impl Sessions {
         for &bridge in bridges {
             if !self.running.contains_key(&PlaneId::Flows(bridge)) {
                 let socket = self.config.ovs_rundir.join(format!("{bridge}.mgmt"));
-                let options = flows::Options { bridge, socket, answers: self.purpose == Use::Keep };
+                let modes = self.config.modes;
+                let cookies = Cookies { evpn: modes.evpn, underlay: modes.underlay };
+                let options = flows::Options { bridge, socket, cookies, answers: self.purpose == Use::Keep };
                 self.spawn(PlaneId::Flows(bridge), |commands, reports| {
                     flows::run(options, commands, reports)
                 });

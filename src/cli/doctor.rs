@@ -8,6 +8,7 @@ mod kernel;
 pub mod ovs;
 mod rights;
 mod root;
+mod underlay;
 
 use std::process::ExitCode;
 
@@ -88,10 +89,15 @@ impl Findings {
 pub fn run(config: &Config, options: &Options) -> ExitCode {
     let root = root::Root::of_host();
     let mut findings = Findings::default();
-    kernel::examine(&root, &mut findings);
+    kernel::examine(&root, config.modes, &mut findings);
     let node = ovs::examine(config, &mut findings);
     let neighbours = frr::examine(config, &mut findings);
-    fabric::examine(config, &root, &node, &neighbours, &mut findings);
+    if config.modes.evpn {
+        fabric::examine(config, &root, &node, &neighbours, &mut findings);
+    }
+    if config.modes.underlay {
+        underlay::examine(config, &node.bridges, &mut findings);
+    }
     rights::examine(config, &root, &mut findings);
     host::examine(&root, &mut findings);
     let all = findings.all;

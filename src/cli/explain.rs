@@ -1,9 +1,10 @@
-//! `bgp-agent explain ADDRESS|PORT|ROUTER`: the chain from OVN's rows to the type-5 route, link by link, as the peers
-//! really have it; the first link that fails is named with a likely cause and a remedy. It asks the peers, not the agent's
+//! `bgp-agent explain ADDRESS|PORT|ROUTER`: the chain from OVN's rows to the type-5 route, or to the plain route of the BGP
+//! mode, link by link, as the peers really have it; the first link that fails is named with a likely cause and a remedy. It asks the peers, not the agent's
 //! wish, and changes nothing.
 
 mod fabric;
 mod node;
+mod plain;
 mod rows;
 mod southbound;
 
@@ -12,7 +13,7 @@ use std::{collections::BTreeSet, net::IpAddr, process::ExitCode};
 use clap::Args;
 use serde::Serialize;
 
-use super::text::plain;
+use super::text::plain as shown;
 use crate::{
     config::Config,
     model::{MacAddr, Prefix, RouteTarget, Vni},
@@ -115,12 +116,18 @@ pub fn run(config: &Config, options: &Options) -> ExitCode {
 fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
     let rows = rows::Rows::read(config)?;
     let found = southbound::find(&rows, &options.subject);
-    if found.is_empty() {
-        let subject = plain(&options.subject);
+    let modes = config.modes;
+    let routes = if modes.underlay { plain::find(&rows, &options.subject) } else { Vec::new() };
+    if found.is_empty() && routes.is_empty() {
+        let subject = shown(&options.subject);
         return Err(format!("the Southbound has no address, port or router {subject}"));
     }
     let mut chains = Vec::new();
-    for (port, address) in found {
+    if options.vni.is_none() {
+        chains.extend(routes.into_iter().map(|(port, address)| plain::explain(config, &rows, port, address)));
+    }
+    let is_evpns = |port: &rows::Port| modes.evpn && !(modes.underlay && plain::is_on_provider(&rows, port));
+    for (port, address) in found.into_iter().filter(|(port, _)| is_evpns(port)) {
         let mut chain = Chain { about: format!("{address} of {}", port.name), ..Chain::default() };
         let target = southbound::walk(config, &rows, port, address, &mut chain);
         let wanted = options.vni;
@@ -139,15 +146,15 @@ fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
 }
 
 fn readable(chain: &Chain) -> String {
-    let mut text = format!("{}\n", plain(&chain.about));
+    let mut text = format!("{}\n", shown(&chain.about));
     for Link { link, ok, seen, remedy } in &chain.links {
-        text += &format!("  {}  {link:<12} {}\n", if *ok { "ok  " } else { "FAIL" }, plain(seen));
+        text += &format!("  {}  {link:<12} {}\n", if *ok { "ok  " } else { "FAIL" }, shown(seen));
         if !remedy.is_empty() {
-            text += &format!("{:21}-> {}\n", "", plain(remedy));
+            text += &format!("{:21}-> {}\n", "", shown(remedy));
         }
     }
     text + &match chain.broken() {
-        Some(link) => format!("  The first link that fails is {}: {}\n", link.link, plain(&link.seen)),
+        Some(link) => format!("  The first link that fails is {}: {}\n", link.link, shown(&link.seen)),
         None => "  Every link holds: it is advertised.\n".to_owned(),
     }
 }

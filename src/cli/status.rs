@@ -103,6 +103,13 @@ fn filter(status: &mut Value, options: &Options) {
                 && !(options.problems && tenant["state"] == "ok")
         });
     }
+    if let Some(networks) = status["underlay"]["networks"].as_array_mut() {
+        networks.retain(|network| {
+            options.vni.is_empty()
+                && options.state.as_ref().is_none_or(|state| network["state"] == **state)
+                && !(options.problems && network["state"] == "ok")
+        });
+    }
     if let Some(problems) = status["problems"].as_array_mut() {
         problems.retain(|problem| wanted_vni(&problem["vni"]));
     }
@@ -126,6 +133,7 @@ fn readable(status: &Value) -> String {
     lines.extend(brake(status));
     lines.extend(sessions(status));
     lines.extend(tenants(status));
+    lines.extend(networks(status));
     lines.extend(problems(status));
     lines.join("\n") + "\n"
 }
@@ -219,11 +227,7 @@ fn tenants(status: &Value) -> Vec<String> {
             list(&tenant["gateways"]),
         ]);
         rows.push(row);
-        let mut reasons: Vec<String> = tenant["reasons"].as_array().into_iter().flatten().map(word).collect();
-        if let Some(more) = tenant["more_reasons"].as_u64() {
-            reasons.push(format!("and {more} more reasons"));
-        }
-        notes.push(reasons);
+        notes.push(reasons(tenant));
     }
     section(rows, &notes)
 }
@@ -231,6 +235,48 @@ fn tenants(status: &Value) -> Vec<String> {
 fn lag(tenant: &Value) -> String {
     let seconds = tenant["lag_seconds"].as_f64().filter(|seconds| *seconds > 0.0);
     seconds.map_or("-".to_owned(), duration)
+}
+
+fn reasons(of: &Value) -> Vec<String> {
+    let mut reasons: Vec<String> = of["reasons"].as_array().into_iter().flatten().map(word).collect();
+    if let Some(more) = of["more_reasons"].as_u64() {
+        reasons.push(format!("and {more} more reasons"));
+    }
+    reasons
+}
+
+/// The BGP mode: its VRF, and a line for each provider network.
+fn networks(status: &Value) -> Vec<String> {
+    let underlay = &status["underlay"];
+    if !underlay.is_object() {
+        return Vec::new();
+    }
+    let (vrf, table, nic) = (word(&underlay["vrf"]), &underlay["table"], word(&underlay["nic"]));
+    let state = word(&underlay["state"]);
+    let mut lines = vec![format!(
+        "PLAIN ROUTES  {state}: {nic} in {vrf}, table {table}, imported by FRR's default instance"
+    )];
+    lines.extend(reasons(underlay).into_iter().map(|reason| format!("    {reason}")));
+    lines.push(String::new());
+    let mut rows =
+        vec![heads(&["NETWORK", "VLAN", "STATE", "PREFIXES", "KERNEL", "OPEN", "BRIDGE", "TABLE"])];
+    let mut notes = Vec::new();
+    for network in underlay["networks"].as_array().into_iter().flatten() {
+        let prefixes = &network["prefixes"];
+        rows.push(vec![
+            word(&network["network"]),
+            word(&network["tag"]),
+            word(&network["state"]),
+            word(&prefixes["desired"]),
+            word(&prefixes["kernel"]),
+            format!("{} of {}", network["open"], network["wished"]),
+            word(&network["bridge"]),
+            word(&network["table"]),
+        ]);
+        notes.push(reasons(network));
+    }
+    lines.extend(section(rows, &notes));
+    lines
 }
 
 fn list(value: &Value) -> String {
@@ -272,6 +318,10 @@ mod tests {
                  "prefixes": {"desired": 4, "kernel": 4}, "gateways": ["cr-lrp-b"], "attach": [],
                  "changed_seconds_ago": null},
             ],
+            "underlay": {"vrf": "bgp-vrf", "table": 10, "nic": "bgp-nic", "state": "ok", "reasons": [], "open": 0, "networks": [
+                {"network": "physnet1", "tag": 100, "bridge": "br-ex", "table": 201, "state": "held", "reasons": ["no port"],
+                 "prefixes": {"desired": 7, "kernel": 5}, "wished": 30, "open": 9},
+            ]},
             "warning": "a Python ovn-bgp-agent runs",
             "brake": {"held_prefixes": 150, "advertised": 200, "limit": 100, "seconds_left": 599},
             "problems": [{"port": "lrp", "reason": "no", "vni": 1002}], "problems_total": 1,
@@ -292,6 +342,9 @@ mod tests {
             "1m40s",
             "1001  held",
             "3 of 20  42s",
+            "bgp-nic in bgp-vrf",
+            "physnet1  100   held   7         5       9 of 30  br-ex   201",
+            "no port",
             "1m15s ago",
             "why\\u{1b}[2J",
             "lrp: no",

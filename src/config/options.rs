@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Attach, Config, LogFormat, NextHopProxy};
+use super::{Attach, Config, LogFormat, Modes, NextHopProxy};
 use crate::reconcile::MassWithdrawLimit;
 
 /// Takes a value into the configuration, or says what is allowed.
@@ -22,9 +22,27 @@ const fn option(section: &'static str, key: &'static str, set: Set) -> Known {
 const OPTIONS: &[Known] = &[
     option("DEFAULT", "debug", |c, v| boolean(v).map(|v| c.debug = v)),
     option("DEFAULT", "reconcile_interval", |c, v| interval(v).map(|v| c.reconcile_interval = v)),
-    option("DEFAULT", "driver", |_, v| driver(v)),
+    option("DEFAULT", "driver", |c, v| driver(v).map(|v| c.modes = v)),
     option("DEFAULT", "ovsdb_connection", |c, v| text(v).map(|v| c.ovsdb_connection = v)),
     option("DEFAULT", "bgp_AS", |c, v| parsed(v).map(|v| c.bgp_as = v)),
+    option("DEFAULT", "bgp_router_id", |c, v| router_id(v).map(|v| c.underlay.router_id = Some(v))),
+    option("DEFAULT", "bgp_nic", |c, v| parsed(v).map(|v| c.underlay.nic = v)),
+    option("DEFAULT", "bgp_vrf", |c, v| parsed(v).map(|v| c.underlay.vrf = v)),
+    option("DEFAULT", "bgp_vrf_table_id", |c, v| table(v).map(|v| c.underlay.table = v)),
+    option("DEFAULT", "expose_tenant_networks", |c, v| boolean(v).map(|v| c.underlay.all_tenants = v)),
+    option("DEFAULT", "expose_ipv6_gua_tenant_networks", |c, v| {
+        boolean(v).map(|v| c.underlay.global_tenants = v)
+    }),
+    option("DEFAULT", "advertisement_method_tenant_networks", |c, v| {
+        by_subnet(v).map(|v| c.underlay.by_subnet = v)
+    }),
+    option("DEFAULT", "require_snat_disabled_for_tenant_networks", |c, v| {
+        boolean(v).map(|v| c.underlay.without_snat = v)
+    }),
+    option("DEFAULT", "address_scopes", |c, v| {
+        c.underlay.scopes = scopes(v);
+        Ok(())
+    }),
     option("DEFAULT", "evpn_local_ip", |c, v| address(v).map(|v| c.evpn_local_ip = Some(v))),
     option("DEFAULT", "evpn_nic", |c, v| parsed(v).map(|v| c.evpn_nic = Some(v))),
     option("DEFAULT", "evpn_udp_dstport", |c, v| port(v).map(|v| c.evpn_udp_dstport = v)),
@@ -47,6 +65,7 @@ const OPTIONS: &[Known] = &[
     option("bgp_agent", "max_prefixes", |c, v| limit(v).map(|v| c.limits.per_node = v)),
     option("bgp_agent", "mass_withdraw_limit", |c, v| withdraw_limit(v).map(|v| c.mass_withdraw.limit = v)),
     option("bgp_agent", "mass_withdraw_hold", |c, v| hold(v).map(|v| c.mass_withdraw.hold = v)),
+    option("bgp_agent", "rt_tables", |c, v| text(v).map(|v| c.underlay.rt_tables = v.into())),
     option("bgp_agent", "frr_socket_dir", |c, v| text(v).map(|v| c.frr_socket_dir = v.into())),
     option("bgp_agent", "ovs_rundir", |c, v| text(v).map(|v| c.ovs_rundir = v.into())),
     option("bgp_agent", "state_dir", |c, v| text(v).map(|v| c.state_dir = v.into())),
@@ -57,21 +76,13 @@ const OPTIONS: &[Known] = &[
 
 /// Options of the Python agent (ovn_bgp_agent/config.py) and of oslo.log that have no meaning here.
 const ELSEWHERE: &[&str] = &[
-    "address_scopes",
-    "advertisement_method_tenant_networks",
     "anycast_evpn_gateway_mode",
-    "bgp_nic",
-    "bgp_router_id",
-    "bgp_vrf",
-    "bgp_vrf_table_id",
     "clear_vrf_routes_on_startup",
     "default_log_levels",
     "delete_vrf_on_disconnect",
     "evpn_bridge",
     "evpn_bridge_veth",
     "evpn_vlan_devices",
-    "expose_ipv6_gua_tenant_networks",
-    "expose_tenant_networks",
     "exposing_method",
     "log_config_append",
     "log_date_format",
@@ -91,7 +102,6 @@ const ELSEWHERE: &[&str] = &[
     "rate_limit_burst",
     "rate_limit_except_level",
     "rate_limit_interval",
-    "require_snat_disabled_for_tenant_networks",
     "syslog_log_facility",
     "use_journal",
     "use_json",
@@ -189,11 +199,42 @@ fn hold(value: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn driver(value: &str) -> Result<(), String> {
-    match value {
-        "osp_ovn_evpn_driver" | "ovn_evpn_driver" => Ok(()),
-        _ => Err("supported are ovn_evpn_driver and its older name osp_ovn_evpn_driver".to_owned()),
+fn driver(value: &str) -> Result<Modes, String> {
+    let mut modes = Modes { evpn: false, underlay: false };
+    for name in value.split(',') {
+        match name.trim() {
+            "osp_ovn_evpn_driver" | "ovn_evpn_driver" => modes.evpn = true,
+            "osp_ovn_bgp_driver" | "ovn_bgp_driver" => modes.underlay = true,
+            _ => {
+                return Err("supported are ovn_evpn_driver and ovn_bgp_driver, also by their older names osp_ovn_evpn_driver and \
+                            osp_ovn_bgp_driver, or both with a comma between them"
+                    .to_owned());
+            }
+        }
     }
+    Ok(modes)
+}
+
+fn by_subnet(value: &str) -> Result<bool, String> {
+    match value {
+        "host" => Ok(false),
+        "subnet" => Ok(true),
+        _ => Err("allowed are host or subnet".to_owned()),
+    }
+}
+
+/// The kernel's own tables are 253 to 255, and 0 is none (include/uapi/linux/rtnetlink.h).
+fn table(value: &str) -> Result<u32, String> {
+    let free = value.parse().ok().filter(|table| *table != 0 && !(253..=255).contains(table));
+    free.ok_or_else(|| "allowed is the number of a routing table, but for 0 and 253 to 255".to_owned())
+}
+
+fn scopes(value: &str) -> std::collections::BTreeSet<Box<str>> {
+    value.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(Into::into).collect()
+}
+
+fn router_id(value: &str) -> Result<std::net::Ipv4Addr, String> {
+    value.parse().map_err(|_| "allowed is a router id, A.B.C.D".to_owned())
 }
 
 fn attach(value: &str) -> Result<Attach, String> {
@@ -281,6 +322,7 @@ mod tests {
         }
         // Those without a default have an example.
         let (evpn_local_ip, evpn_nic, sb_connection) = (None, None, None);
+        (config.underlay.router_id, config.underlay.scopes) = Default::default();
         assert_eq!(Config { evpn_local_ip, evpn_nic, sb_connection, ..config }, Config::default());
     }
 

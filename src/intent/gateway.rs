@@ -73,15 +73,20 @@ pub struct Resolved {
 }
 
 /// Reads the replica and notes what was read.
-struct Look<'a> {
+pub(super) struct Look<'a> {
     replica: &'a Replica,
     /// The physical networks that this node is on.
-    networks: &'a BTreeSet<Box<str>>,
-    seen: BTreeSet<Subject>,
+    networks: Option<&'a BTreeSet<Box<str>>>,
+    /// What was read.
+    pub(super) seen: BTreeSet<Subject>,
 }
 
 impl<'a> Look<'a> {
-    fn port(&mut self, name: &str) -> Option<&'a PortBinding> {
+    pub(super) fn new(replica: &'a Replica) -> Self {
+        Self { replica, networks: None, seen: BTreeSet::new() }
+    }
+
+    pub(super) fn port(&mut self, name: &str) -> Option<&'a PortBinding> {
         self.seen.insert(Subject::Port(name.into()));
         self.replica.port(name)
     }
@@ -91,7 +96,7 @@ impl<'a> Look<'a> {
         in_name_order(self.replica.patches_of(datapath))
     }
 
-    fn localnets(&mut self, datapath: Uuid) -> Vec<&'a PortBinding> {
+    pub(super) fn localnets(&mut self, datapath: Uuid) -> Vec<&'a PortBinding> {
         self.seen.insert(Subject::Localnets(datapath));
         in_name_order(self.replica.localnets_of(datapath))
     }
@@ -105,7 +110,7 @@ fn in_name_order<'a>(rows: impl Iterator<Item = &'a PortBinding>) -> Vec<&'a Por
 
 /// Resolves the gateway of this cr-lrp for a chassis that is on these physical networks.
 pub fn resolve(replica: &Replica, name: &str, chassis: Uuid, networks: &BTreeSet<Box<str>>) -> Resolved {
-    let mut look = Look { replica, networks, seen: BTreeSet::new() };
+    let mut look = Look { networks: Some(networks), ..Look::new(replica) };
     let mut problems = Vec::new();
     let Some(row) = replica.port(name).filter(|row| row.chassis == Some(chassis)) else {
         return Resolved::default();
@@ -168,12 +173,12 @@ fn walk(
 }
 
 /// A router port towards a tenant network, with its peer on that network's switch.
-struct Interface<'a> {
-    router_port: &'a PortBinding,
-    peer: &'a PortBinding,
+pub(super) struct Interface<'a> {
+    pub(super) router_port: &'a PortBinding,
+    pub(super) peer: &'a PortBinding,
 }
 
-fn interfaces<'a>(look: &mut Look<'a>, gateway_port: &PortBinding) -> Vec<Interface<'a>> {
+pub(super) fn interfaces<'a>(look: &mut Look<'a>, gateway_port: &PortBinding) -> Vec<Interface<'a>> {
     let mut found = Vec::new();
     for router_port in look.patches(gateway_port.datapath) {
         let is_gateway = router_port.logical_port == gateway_port.logical_port
@@ -234,12 +239,18 @@ fn subnet(
     }))
 }
 
+/// A localnet port of a datapath, where it has one: then it is a provider network.
+pub(super) fn localnet_of(replica: &Replica, datapath: Uuid) -> Option<&PortBinding> {
+    replica.localnets_of(datapath).next()
+}
+
 /// The provider network's localnet. Where it has several, as a network of segments has, the one whose physical network is
 /// mapped here; else the first by name.
 fn localnet(look: &mut Look<'_>, datapath: Uuid) -> Result<Option<Localnet>, String> {
     let rows = look.localnets(datapath);
     let is_here = |row: &&PortBinding| {
-        row.options.get("network_name").is_some_and(|network| look.networks.contains(network))
+        let network = row.options.get("network_name");
+        network.zip(look.networks).is_some_and(|(network, networks)| networks.contains(network))
     };
     let Some(row) = rows.iter().copied().find(is_here).or(rows.first().copied()) else {
         return Ok(None);

@@ -36,6 +36,13 @@ pub fn vlan(vni: Vni, n: usize) -> IfName {
     if n == 0 { name(format_args!("vlan-{vni}")) } else { name(format_args!("vl-{vni}.{n}")) }
 }
 
+/// The VLAN device on a provider bridge, by the Python agent's name: `br-ex.100`, of the bridge's name as much as fits.
+pub fn vlan_of(bridge: IfName, tag: u16) -> IfName {
+    let longest = IfName::MAX - ".4094".len();
+    let bridge = bridge.as_str();
+    name(format_args!("{}.{tag}", &bridge[..bridge.len().min(longest)]))
+}
+
 /// The VNI that a name of ours ends in: `vrf-1001` is 1001's. Says nothing of who made the device.
 pub fn vni_of(name: &IfName) -> Option<Vni> {
     let (prefix, rest) = name.as_str().rsplit_once('-')?;
@@ -92,6 +99,14 @@ mod tests {
             [vrf(vni), bridge(vni), vxlan(vni), dummy(vni), inner, outer].map(|name| name.to_string());
         assert_eq!(names, ["vrf-1001", "br-1001", "vxlan-1001", "lo-1001", "veth-vrf-1001", "veth-ovs-1001"]);
         assert_eq!(veth(Vni::new(1_000_000).unwrap(), 0).0.as_str(), "vv-1000000.0");
+    }
+
+    #[test]
+    fn a_bridges_vlan_has_the_python_agents_name() {
+        for (bridge, name) in [("br-ex", "br-ex.100"), ("br-provider-two", "br-provide.100")] {
+            assert_eq!(vlan_of(bridge.parse().unwrap(), 100).as_str(), name);
+        }
+        assert_eq!(vni_of(&vlan_of("br-1001".parse().unwrap(), 4094)), None);
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Condition {
         Self { column, function: Function::Equal, value: value.into() }
     }
 
+    /// The column, a set, holds something.
+    pub fn not_empty(column: &'static str) -> Self {
+        Self { column, function: Function::NotEqual, value: Value::Set(Vec::new()) }
+    }
+
     /// The column holds all elements of the value.
     pub fn includes(column: &'static str, value: impl Into<Value>) -> Self {
         Self { column, function: Function::Includes, value: value.into() }

@@ -63,7 +63,8 @@ fn link(wished: &Link, actual: &Link, held: bool) -> Verdict {
     if !ours && !made_by_ovs {
         let name = wished.name;
         if let Some(other) = actual.owner {
-            return Verdict::Clash(format!("link {name} is marked as VNI {other}'s"));
+            let whose = other.vni().map_or("the BGP mode".to_owned(), |vni| format!("VNI {vni}"));
+            return Verdict::Clash(format!("link {name} is marked as {whose}'s"));
         }
         let left_unfinished = held && actual.master.is_none();
         if kind != Verdict::Same || !(same_master || left_unfinished) {
@@ -102,6 +103,7 @@ fn described(link: &Link) -> String {
         LinkKind::Bridge => "a bridge".to_owned(),
         LinkKind::Vxlan { id, .. } => format!("a VXLAN device of VNI {id}"),
         LinkKind::Dummy => "a dummy".to_owned(),
+        LinkKind::Vlan { tag, .. } => format!("VLAN {tag} of another link"),
         LinkKind::Veth { .. } => "a veth".to_owned(),
         LinkKind::Other(kind) => format!("of kind {kind:?}"),
     };

@@ -22,6 +22,7 @@ use super::{
     object::{Key, Object, PlaneId},
     order::Rank,
     pace::Pace,
+    part::Part,
     slice::{Hold, Side, Slice, Trouble},
 };
 use crate::{
@@ -48,7 +49,7 @@ pub struct PlaneState {
 /// An open key.
 #[derive(Debug)]
 pub(super) struct Open {
-    slice: Option<Vni>,
+    slice: Option<Part>,
     side: Side,
     rank: Rank,
     pub(super) hold: Option<Hold>,
@@ -76,27 +77,27 @@ pub struct Core {
     pub(super) node: Node,
     pub(super) ledger: Ledger,
     pub(super) planes: BTreeMap<PlaneId, PlaneState>,
-    pub(super) wished: HashMap<Key, (Vni, Object)>,
-    tallies: BTreeMap<Vni, Tally>,
+    pub(super) wished: HashMap<Key, (Part, Object)>,
+    tallies: BTreeMap<Part, Tally>,
     pub(super) actual: HashMap<Key, Object>,
-    /// Keys that this run wished once, until they are gone: what carries no mark of its VNI is known by this.
-    former: HashMap<Key, Vni>,
+    /// Keys that this run wished once, until they are gone: what carries no mark of its part is known by this.
+    former: HashMap<Key, Part>,
     pub(super) open: HashMap<Key, Open>,
-    /// Objects that the kernel is to tell again, since zebra has lost it, with the VNI and, where it does not stand, what
+    /// Objects that the kernel is to tell again, since zebra has lost it, with the part and, where it does not stand, what
     /// it was.
-    pub(super) untold: HashMap<Key, (Vni, Object)>,
+    pub(super) untold: HashMap<Key, (Part, Object)>,
     open_since: BTreeMap<u64, u32>,
     /// Revisions of which the last key closed since it was last asked; one may be open again.
     closed: BTreeSet<u64>,
-    pub(super) slices: BTreeMap<Option<Vni>, Slice>,
-    active: BTreeSet<Option<Vni>>,
+    pub(super) slices: BTreeMap<Option<Part>, Slice>,
+    active: BTreeSet<Option<Part>>,
     /// Slices in which something was opened or closed since it was last asked.
-    changed: BTreeSet<Vni>,
+    changed: BTreeSet<Part>,
     flights: HashMap<u64, (PlaneId, Batch)>,
     next_flight: u64,
     /// Slices whose operations go to a plane in batches of their own: answers to them were lost again and again, so that
     /// its peer may be dying of one of them.
-    alone: BTreeSet<(PlaneId, Option<Vni>)>,
+    alone: BTreeSet<(PlaneId, Option<Part>)>,
     retries: BTreeMap<(Instant, u64), Key>,
     pace: Pace,
     next_retry: u64,
@@ -135,10 +136,10 @@ impl Learned {
 
 impl Core {
     /// A bookkeeping that knows nothing yet.
-    pub fn new(brake: Brake) -> Self {
+    pub fn new(brake: Brake, node: Node) -> Self {
         Self {
             brake,
-            node: Node::default(),
+            node,
             ledger: Ledger::default(),
             planes: BTreeMap::new(),
             wished: HashMap::new(),
@@ -167,14 +168,14 @@ impl Core {
         }
     }
 
-    /// Wishes an object for a VNI, or none under this key any more.
-    pub fn wish(&mut self, key: Key, wished: Option<(Vni, Object)>) {
+    /// Wishes an object for a part, or none under this key any more.
+    pub fn wish(&mut self, key: Key, wished: Option<(Part, Object)>) {
         if self.wished.get(&key) == wished.as_ref() {
             return;
         }
-        if let Some((vni, _)) = &wished {
+        if let Some((part, _)) = &wished {
             self.brake.let_go(&key);
-            self.former.insert(key.clone(), *vni);
+            self.former.insert(key.clone(), *part);
         }
         let before = match wished.clone() {
             Some(wished) => self.wished.insert(key.clone(), wished),
@@ -196,21 +197,21 @@ impl Core {
         }
     }
 
-    /// A VNI wishes nothing under this key any more; another may by now.
-    pub fn unwish(&mut self, key: Key, vni: Vni) {
-        if self.wished.get(&key).is_some_and(|(owner, _)| *owner == vni) {
+    /// A part wishes nothing under this key any more; another may by now.
+    pub fn unwish(&mut self, key: Key, part: Part) {
+        if self.wished.get(&key).is_some_and(|(owner, _)| *owner == part) {
             self.wish(key, None);
         }
     }
 
-    /// A VNI's slice may be worked on again: its frame changed.
-    pub fn activate(&mut self, slice: Option<Vni>) {
+    /// A part's slice may be worked on again: its frame changed.
+    pub fn activate(&mut self, slice: Option<Part>) {
         self.active.insert(slice);
         self.changed.extend(slice);
     }
 
-    /// The VNIs in which something changed since this was last called.
-    pub fn take_changed(&mut self) -> BTreeSet<Vni> {
+    /// The parts in which something changed since this was last called.
+    pub fn take_changed(&mut self) -> BTreeSet<Part> {
         std::mem::take(&mut self.changed)
     }
 
@@ -386,9 +387,9 @@ impl Core {
         })
     }
 
-    /// What is wished for a VNI, counted.
-    pub fn tally(&self, vni: Vni) -> Tally {
-        self.tallies.get(&vni).copied().unwrap_or_default()
+    /// What is wished for a part that is counted by itself, and all that is counted with it.
+    pub fn tally(&self, part: Part) -> Tally {
+        self.tallies.get(&part).copied().unwrap_or_default()
     }
 
     /// How a key stands: its trouble and the reason, or that it is on its way; None where it stands as wished.
@@ -401,30 +402,41 @@ impl Core {
         std::mem::take(&mut self.moved)
     }
 
-    fn count(&mut self, before: Option<&(Vni, Object)>, now: Option<&(Vni, Object)>) {
+    fn count(&mut self, before: Option<&(Part, Object)>, now: Option<&(Part, Object)>) {
+        let vni = |of: Option<&(Part, Object)>| {
+            of.filter(|(_, object)| is_prefix(object)).and_then(|(part, _)| part.vni())
+        };
         match (before, now) {
-            (None, Some((vni, object))) if is_prefix(object) => self.moved.entry(*vni).or_default().0 += 1,
-            (Some((vni, object)), None) if is_prefix(object) => self.moved.entry(*vni).or_default().1 += 1,
+            (None, Some(_)) => {
+                if let Some(vni) = vni(now) {
+                    self.moved.entry(vni).or_default().0 += 1;
+                }
+            }
+            (Some(_), None) => {
+                if let Some(vni) = vni(before) {
+                    self.moved.entry(vni).or_default().1 += 1;
+                }
+            }
             _ => {}
         }
-        if let Some((vni, object)) = before
-            && let Some(tally) = self.tallies.get_mut(vni)
+        if let Some((part, object)) = before
+            && let Some(tally) = self.tallies.get_mut(&part.counted())
         {
             tally.objects -= 1;
             tally.prefixes -= usize::from(is_prefix(object));
             if tally.objects == 0 {
-                self.tallies.remove(vni);
+                self.tallies.remove(&part.counted());
             }
         }
-        if let Some((vni, object)) = now {
-            let tally = self.tallies.entry(*vni).or_default();
+        if let Some((part, object)) = now {
+            let tally = self.tallies.entry(part.counted()).or_default();
             tally.objects += 1;
             tally.prefixes += usize::from(is_prefix(object));
         }
     }
 }
 
-/// What is wished for one VNI.
+/// What is wished for one tenant or provider network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// All objects.

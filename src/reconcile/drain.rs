@@ -38,6 +38,7 @@ impl Reconciler {
             self.stale.insert(vni);
             self.update_addresses_of(vni);
         }
+        self.underlay.all_stale();
     }
 
     /// An object of a tenant's frame as this node offers it now; None: it does not.

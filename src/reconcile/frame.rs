@@ -54,7 +54,7 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
     let localnets = tenant.localnets();
     let bridges = localnets.iter().filter_map(|localnet| node.bridge_of(&localnet.network).ok()).collect();
     let mut frame = Frame { bridges, ..Frame::default() };
-    if let Some(trouble) = node.table_trouble(tenant.vni) {
+    if let Some(trouble) = node.underlay_trouble(tenant.vni, config).or(node.table_trouble(tenant.vni)) {
         frame.waiting.push(trouble);
         return frame;
     }
@@ -96,11 +96,11 @@ fn ledger_entry(tenant: &Tenant) -> Entry {
 }
 
 impl Frame {
-    fn push(&mut self, object: impl Into<Object>) {
+    pub(super) fn push(&mut self, object: impl Into<Object>) {
         self.objects.push(object.into());
     }
 
-    fn known<T>(&mut self, fact: Result<T, String>) -> Option<T> {
+    pub(super) fn known<T>(&mut self, fact: Result<T, String>) -> Option<T> {
         fact.map_err(|reason| self.waiting.push(shown(&reason))).ok()
     }
 
@@ -189,7 +189,12 @@ impl Frame {
         let table = tenant.vni.get();
         for &ip in &gateway.addresses {
             self.push(route(table, Prefix::from(ip), NextHop::Link(tie.device)));
-            self.push(KernelObject::Neighbour(Neighbour { dev: tie.device, ip, mac: gateway.mac }));
+            self.push(KernelObject::Neighbour(Neighbour {
+                dev: tie.device,
+                ip,
+                mac: gateway.mac,
+                marked: false,
+            }));
         }
         for subnet in &tenant.subnets {
             let next_hop = gateway.addresses.iter().find(|address| same_family(address, &subnet.prefix));
@@ -279,7 +284,7 @@ fn link(vni: Vni, name: IfName, kind: LinkKind, master: Option<IfName>, settings
         master,
         up: true,
         mtu: None,
-        owner: Some(vni),
+        owner: Some(vni.into()),
         settings,
         mac: None,
     })
@@ -293,7 +298,8 @@ pub fn unreachable_defaults(vni: Vni) -> [KernelObject; 2] {
     })
 }
 
-fn route(table: u32, prefix: Prefix, next_hop: NextHop) -> KernelObject {
+/// A route with the metric that the kernel would show.
+pub(super) fn route(table: u32, prefix: Prefix, next_hop: NextHop) -> KernelObject {
     let metric = if prefix.addr().is_ipv4() { 0 } else { IPV6_METRIC };
     KernelObject::Route(Route { table, prefix, metric, next_hop })
 }

@@ -65,7 +65,7 @@ impl Reconciler {
         let links =
             core.into_iter().chain([dummy]).flatten().chain(self.veth_pair(vni).into_iter().flatten());
         for link in links {
-            let object = KernelObject::Link(Link { owner: Some(vni), ..link.clone() }).into();
+            let object = KernelObject::Link(Link { owner: Some(vni.into()), ..link.clone() }).into();
             operations.push((PlaneId::Kernel, Operation { verb: Verb::Update, object }));
         }
         // Where they stand by another protocol they are taken over, as a tenant's frame takes them over.

@@ -1,6 +1,6 @@
-//! One line in the log when something changes for an operator: a tenant waits, stands, or is gone and why; how many prefixes
-//! of a standing one came and went; a port is put aside, or is not any more. Nothing per address, and of a tenant's prefixes
-//! a line a second at most: more would be a flood under churn.
+//! One line in the log when something changes for an operator: a tenant or a provider network waits, stands, or is gone and
+//! why; how many prefixes of a standing tenant came and went; a port is put aside, or is not any more. Nothing per address,
+//! and of a tenant's prefixes a line a second at most: more would be a flood under churn.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     order,
+    part::Part,
     slice::{Side, Slice},
 };
 use crate::{
-    intent::{Intent, Tenant},
+    intent::{Intent, Problem, Tenant, bgp},
     model::Vni,
 };
 
@@ -31,6 +32,8 @@ pub struct News {
     told: BTreeMap<Vni, Instant>,
     /// Since when a tenant does not stand.
     began: BTreeMap<Vni, Instant>,
+    /// How the parts of the BGP mode stand.
+    plain: BTreeMap<Part, Standing>,
     problems: BTreeSet<(Box<str>, String)>,
 }
 
@@ -140,18 +143,41 @@ impl News {
         }
         match &standing {
             Standing::Waits(reasons) => {
-                let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
-                tracing::warn!(%vni, router, took_ms = took, "the tenant waits: {}", reasons.join("; "));
+                tracing::warn!(%vni, router, took_ms = took, "the tenant waits: {}", words(reasons));
             }
             Standing::Stands => tracing::info!(%vni, router, took_ms = took, "the tenant stands"),
         }
         self.tenants.insert(vni, standing);
     }
 
+    /// Says what became of a part of the BGP mode; of its single destinations nothing.
+    pub fn plain(&mut self, part: Part, slice: Option<&Slice>) {
+        if part.counted() != part {
+            return;
+        }
+        let Some(slice) = slice else {
+            if self.plain.remove(&part).is_some() {
+                tracing::info!("{part} is gone from this node");
+            }
+            return;
+        };
+        let Some(standing) = standing(slice) else { return };
+        if self.plain.get(&part) == Some(&standing) {
+            return;
+        }
+        match &standing {
+            Standing::Waits(reasons) => tracing::warn!("{part} waits: {}", words(reasons)),
+            Standing::Stands => tracing::info!("{part} stands"),
+        }
+        self.plain.insert(part, standing);
+    }
+
     /// Says what is put aside now and was not before, and what is not any more.
-    pub fn problems(&mut self, intent: &Intent) {
+    pub fn problems(&mut self, intent: &Intent, bgp: &bgp::Intent) {
+        let said = |problem: &Problem| (problem.port.clone(), problem.reason.clone());
+        let plain = bgp.problems();
         let now: BTreeSet<_> =
-            intent.problems().map(|problem| (problem.port.clone(), problem.reason.clone())).collect();
+            intent.problems().map(said).chain(plain.map(|problem| said(&problem))).collect();
         for (port, reason) in now.difference(&self.problems) {
             tracing::warn!(%port, "put aside: {reason}");
         }
@@ -160,6 +186,10 @@ impl News {
         }
         self.problems = now;
     }
+}
+
+fn words(reasons: &BTreeSet<String>) -> String {
+    reasons.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
 }
 
 /// None: it is on its way to the one or the other. Addresses that come and go do not change how a tenant stands.

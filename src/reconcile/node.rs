@@ -1,5 +1,7 @@
 //! What this node is, as its peers tell: bridges and their ports, the VTEP address, OVN's settings. Facts only, no wish.
 
+mod underlay;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
@@ -50,9 +52,16 @@ pub struct Node {
     /// Addresses with their prefix lengths, in order, so that which one is taken does not depend on which came first.
     addresses: BTreeMap<IfName, BTreeSet<(IpAddr, u8)>>,
     bgp: Option<BgpBase>,
+    /// The dummy of the BGP mode: its addresses are no facts of the node, and many.
+    advertised: Option<IfName>,
 }
 
 impl Node {
+    /// A node of which nothing is known yet, and on which this device holds what the BGP mode advertises.
+    pub fn advertising_by(advertised: Option<IfName>) -> Self {
+        Self { advertised, ..Self::default() }
+    }
+
     /// Takes in an object as it is seen now, or that it is not there any more.
     pub fn learn(&mut self, key: &Key, object: Option<&Object>) -> Scope {
         match (key, object) {
@@ -150,16 +159,31 @@ impl Node {
             LinkKind::Vrf { table } => Some(table),
             _ => None,
         };
+        let has_moved = self.tables.get(&name).copied() != table;
         let tables = self.learn_table(name, table);
         let before = link.mac.and_then(|mac| self.macs.insert(name, mac));
         let has_changed = link.mac.is_some() && before != link.mac;
+        // What leaves a provider network for the node itself names its bridge's MAC.
+        let is_bridges = has_changed && self.provider_bridges().any(|bridge| bridge == name);
+        if is_bridges || has_moved && self.is_others_vrf(name) {
+            return Scope::All;
+        }
         scope_of(tables.chain(names::vni_of(&name).filter(|_| has_changed)))
     }
 
     fn forget_link(&mut self, name: IfName) -> Scope {
         self.macs.remove(&name);
+        let has_moved = self.tables.contains_key(&name);
         let tables = self.learn_table(name, None);
+        if has_moved && self.is_others_vrf(name) {
+            return Scope::All;
+        }
         scope_of(tables.chain(names::vni_of(&name)))
+    }
+
+    /// A VRF that is no tenant's may have a table that the BGP mode needs.
+    fn is_others_vrf(&self, name: IfName) -> bool {
+        self.advertised.is_some() && names::vni_of(&name).is_none()
     }
 
     /// A link is a VRF of this table now, or none: gives the VNIs whose tables have got or lost a holder.
@@ -185,7 +209,7 @@ impl Node {
 
     /// Only addresses that could be a VTEP's are kept: those of tenants' dummies are many.
     fn learn_address(&mut self, dev: IfName, address: (IpAddr, u8), present: bool) -> Scope {
-        if names::vni_of(&dev).is_some() {
+        if names::vni_of(&dev).is_some() || self.advertised == Some(dev) {
             return Scope::None;
         }
         let held = self.addresses.entry(dev).or_default();

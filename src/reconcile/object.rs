@@ -112,6 +112,9 @@ impl Key {
                 | FlowsKey::OwnArp(bridge, ..)
                 | FlowsKey::Inject(bridge, ..)
                 | FlowsKey::Guard(bridge, _)
+                | FlowsKey::Outgoing(bridge, ..)
+                | FlowsKey::AnyReply(bridge, ..)
+                | FlowsKey::Behind(bridge, ..)
                 | FlowsKey::Unknown(bridge, ..)
                 | FlowsKey::Port(bridge, _),
             ) => PlaneId::Flows(*bridge),

@@ -1,6 +1,6 @@
-//! In which order a VNI is built and taken down: what attracts traffic last in, first out.
+//! In which order a part of the wish is built and taken down: what attracts traffic last in, first out.
 //!
-//! An object of a rank is worked on only when all lower ranks of its VNI stand as wished (or are gone, when removing).
+//! An object of a rank is worked on only when all lower ranks of its part stand as wished (or are gone, when removing).
 
 use super::object::Object;
 use crate::planes::{
@@ -37,8 +37,10 @@ pub fn build(object: &Object) -> Rank {
         Object::Kernel(KernelObject::Link(_)) => 1,
         Object::Vswitch(_) => 2,
         Object::Frr(FrrObject::Vrf(_)) => 3,
+        Object::Frr(FrrObject::Leak(_)) => 5,
         Object::Frr(_) => 4,
-        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_)) | Object::Flows(_) => 5,
+        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_))
+        | Object::Flows(_) => 5,
         Object::Kernel(KernelObject::Address(_)) => ADVERTISE,
     }
 }
@@ -49,7 +51,8 @@ pub fn remove(object: &Object) -> Rank {
     match object {
         Object::Kernel(KernelObject::Address(_)) => WITHDRAW,
         Object::Flows(_) => REMOVE_FLOWS,
-        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_)) => 2,
+        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_)) => 2,
+        Object::Frr(FrrObject::Leak(_)) => REMOVE_FRR,
         Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => REMOVE_FRR,
         Object::Frr(FrrObject::Vrf(_)) => 7,
         Object::Frr(_) => 4,
@@ -67,12 +70,14 @@ pub fn within_build(object: &Object) -> u8 {
             LinkKind::Bridge => 1,
             LinkKind::Vxlan { .. } => 2,
             LinkKind::Dummy => 3,
-            LinkKind::Veth { .. } | LinkKind::Other(_) => 4,
+            LinkKind::Vlan { .. } | LinkKind::Veth { .. } | LinkKind::Other(_) => 4,
         },
         Object::Kernel(KernelObject::Route(route)) => match route.next_hop {
             NextHop::Link(_) => 5,
             NextHop::Via(..) | NextHop::Unreachable | NextHop::Other => 6,
         },
+        // A rule leads into its table when the way there is made.
+        Object::Kernel(KernelObject::Rule(_)) => 8,
         _ => 7,
     }
 }

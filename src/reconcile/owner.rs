@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::object::{Key, Object};
+use super::{
+    object::{Key, Object},
+    part::Part,
+};
 use crate::{
     intent::names,
     ledger::Ledger,
-    model::{IfName, Vni},
+    model::{IfName, Mark, Vni},
     planes::{
         flows::object::{Flow, FlowRule, FlowsObject},
         frr::object::FrrObject,
@@ -20,60 +23,94 @@ use crate::{
 pub enum Owner {
     /// Somebody else's: never touched.
     Foreign,
-    /// This VNI's.
-    Tenant(Vni),
-    /// Ours by its mark, of no VNI that is known any more.
+    /// This part's.
+    Part(Part),
+    /// Ours by its mark, of no part that is known any more.
     Orphan,
 }
 
 /// Decides by the marks. `former` names what this run itself has wished until now.
-pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Owner {
+pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Part>) -> Owner {
     let marked = match object {
         // What was held once is kept in mind.
-        Object::Ledger(entry) => Some(entry.vni).filter(|_| !entry.left),
+        Object::Ledger(entry) => Some(entry.vni.into()).filter(|_| !entry.left),
         Object::Kernel(object) => return kernel(object, actual, former),
         Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Foreign { .. }, .. })) => None,
         // Our cookie is the mark; a flow does not say which VNI it was for.
-        Object::Flows(FlowsObject::Flow(_)) => return former.map_or(Owner::Orphan, Owner::Tenant),
+        Object::Flows(FlowsObject::Flow(_)) => return former.map_or(Owner::Orphan, Owner::Part),
         Object::Flows(FlowsObject::Port(_)) => None,
-        Object::Vswitch(VswitchObject::Port(port)) => port.owner,
+        Object::Vswitch(VswitchObject::Port(port)) => port.owner.map(Part::from),
         Object::Vswitch(_) | Object::Frr(FrrObject::Base(_)) => None,
         Object::Frr(FrrObject::Vrf(vrf)) => {
             let own = |vni: &Vni| vrf.vni.is_none_or(|seen| seen == vni.get());
             // A block of a VRF that somebody else has is his, but for a VNI in it that only we give it.
             let free = !actual.contains_key(&KernelKey::Link(vrf.vrf).into()) || vrf.vni.is_some();
             let left = |vni: &Vni| free && ledger.left(*vni).is_some();
-            frr(vrf.vrf, actual, ledger, former).or(tenant_of(vrf.vrf).filter(left)).filter(own)
+            frr(vrf.vrf, actual, ledger, former)
+                .or(tenant_of(vrf.vrf).filter(left))
+                .filter(own)
+                .map(Part::from)
         }
+        Object::Frr(FrrObject::Leak(leak)) => base(leak.vrf, actual, former),
+        Object::Frr(FrrObject::Bgp(bgp)) if base(bgp.vrf, actual, former).is_some() => Some(Part::Base),
         Object::Frr(FrrObject::Bgp(bgp)) => {
             let own = |vni: &Vni| ledger.get(*vni).is_none_or(|entry| entry.asn == bgp.asn);
             let left = |vni: &Vni| ledger.left(*vni) == Some(bgp.asn);
-            frr(bgp.vrf, actual, ledger, former).or(tenant_of(bgp.vrf).filter(left)).filter(own)
+            frr(bgp.vrf, actual, ledger, former)
+                .or(tenant_of(bgp.vrf).filter(left))
+                .filter(own)
+                .map(Part::from)
         }
     };
-    marked.map_or(Owner::Foreign, Owner::Tenant)
+    marked.map_or(Owner::Foreign, Owner::Part)
 }
 
-fn kernel(object: &KernelObject, actual: &HashMap<Key, Object>, former: Option<Vni>) -> Owner {
-    let vni = match object {
+fn kernel(object: &KernelObject, actual: &HashMap<Key, Object>, former: Option<Part>) -> Owner {
+    let part = match object {
         // What OVS made goes with its port.
         KernelObject::Link(Link { kind: LinkKind::Other(_), .. }) => None,
-        KernelObject::Link(link) => link.owner,
+        KernelObject::Link(link) => link.owner.map(|mark| former.unwrap_or(part_of(mark))),
         KernelObject::Address(address) => {
             let host = address.length == if address.ip.is_ipv4() { 32 } else { 128 };
-            marked_link(address.dev, actual, |kind| *kind == LinkKind::Dummy).filter(|_| host)
+            match marked_link(address.dev, actual, |kind| *kind == LinkKind::Dummy) {
+                Some(Mark::Vni(vni)) => host.then_some(vni.into()),
+                Some(Mark::Underlay) => former.or(Some(Part::Base)),
+                None => None,
+            }
         }
-        // Reported only with our routing protocol number, which is the mark; the table is the VNI's.
-        KernelObject::Route(route) => Vni::new(route.table),
+        // Reported only with our routing protocol number, which is the mark. A VNI's table has its number; those of others
+        // are known by what this run wished, or have the mark alone.
+        KernelObject::Route(route) => match former.or(Vni::new(route.table).map(Part::from)) {
+            None => return Owner::Orphan,
+            part => part,
+        },
+        KernelObject::Rule(_) => former.or(Some(Part::Base)),
         KernelObject::Neighbour(neighbour) => {
-            let attaches = |kind: &LinkKind| matches!(kind, LinkKind::Veth { .. } | LinkKind::Other(_));
-            marked_link(neighbour.dev, actual, attaches).or(former)
+            let attaches = |kind: &LinkKind| {
+                matches!(kind, LinkKind::Veth { .. } | LinkKind::Vlan { .. } | LinkKind::Other(_))
+            };
+            let marked = neighbour.marked.then_some(Part::Base);
+            former.or(marked_link(neighbour.dev, actual, attaches).map(part_of)).or(marked)
         }
     };
-    vni.map_or(Owner::Foreign, Owner::Tenant)
+    part.map_or(Owner::Foreign, Owner::Part)
 }
 
-fn marked_link(dev: IfName, actual: &HashMap<Key, Object>, is: impl Fn(&LinkKind) -> bool) -> Option<Vni> {
+fn part_of(mark: Mark) -> Part {
+    match mark {
+        Mark::Vni(vni) => vni.into(),
+        Mark::Underlay => Part::Base,
+    }
+}
+
+/// FRR's side of the BGP mode's VRF carries no mark either: it is known by the VRF, whatever its name.
+fn base(vrf: IfName, actual: &HashMap<Key, Object>, former: Option<Part>) -> Option<Part> {
+    let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
+    let marked = marked_link(vrf, actual, is_vrf) == Some(Mark::Underlay);
+    (marked || former == Some(Part::Base)).then_some(Part::Base)
+}
+
+fn marked_link(dev: IfName, actual: &HashMap<Key, Object>, is: impl Fn(&LinkKind) -> bool) -> Option<Mark> {
     match actual.get(&Key::Kernel(KernelKey::Link(dev)))? {
         Object::Kernel(KernelObject::Link(link)) if is(&link.kind) => link.owner,
         _ => None,
@@ -82,11 +119,12 @@ fn marked_link(dev: IfName, actual: &HashMap<Key, Object>, is: impl Fn(&LinkKind
 
 /// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
 /// another AS than the ledger's, they are somebody else's. Those of a VNI that has left come from a file that FRR had saved.
-fn frr(vrf: IfName, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Vni>) -> Option<Vni> {
+fn frr(vrf: IfName, actual: &HashMap<Key, Object>, ledger: &Ledger, former: Option<Part>) -> Option<Vni> {
     let vni = tenant_of(vrf)?;
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
-    let held =
-        ledger.get(vni).is_some() || former == Some(vni) || marked_link(vrf, actual, is_vrf) == Some(vni);
+    let held = ledger.get(vni).is_some()
+        || former == Some(vni.into())
+        || marked_link(vrf, actual, is_vrf) == Some(vni.into());
     held.then_some(vni)
 }
 

@@ -1,4 +1,4 @@
-//! Where single addresses stand: those of one VNI in pages, or one address over all VNIs. Costs what is told.
+//! Where single addresses stand: those of one VNI in pages, or one address wherever it is offered. Costs what is told.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Drain, Reconciler, object::Key, slice::Trouble};
 use crate::{
     intent::names,
-    model::Vni,
+    model::{IfName, Prefix, Vni},
     planes::kernel::object::{Address, KernelObject},
 };
 
@@ -17,14 +17,15 @@ const DRAINED: &str = "this node is drained; `bgp-agent undrain` takes it back";
 /// One address that is to be advertised.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct PrefixStatus {
-    /// The VNI.
-    pub vni: u32,
+    /// The VNI; None: a plain route of the BGP mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
     /// The address.
     pub address: IpAddr,
-    /// `gateway`, or `vm`.
+    /// `gateway`, or `vm`; of a plain route also `port`, `floating IP`, `subnet` or `tenant`.
     pub of: &'static str,
-    /// `kernel`: it stands on the tenant's dummy device; `pending`; `drained`: this node is, and so it is withdrawn; `held`,
-    /// `refused` or `conflict`, see the reason.
+    /// `kernel`: it stands on the dummy device that is advertised from; `pending`; `drained`: this node is, and so it is
+    /// withdrawn; `held`, `refused` or `conflict`, see the reason.
     pub state: &'static str,
     /// Why it does not stand.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,19 +41,21 @@ impl Reconciler {
         let mut found: Vec<_> = gateways.chain(vms.take(most)).collect();
         found.sort_unstable();
         found.dedup_by_key(|(ip, _)| *ip);
-        found.into_iter().take(most).map(|(ip, of)| self.prefix(vni, ip, of)).collect()
+        found.into_iter().take(most).map(|(ip, of)| self.prefix(Some(vni), ip, of)).collect()
     }
 
-    /// An address in every VNI that is to advertise it.
+    /// An address in every VNI that is to advertise it, and as a plain route.
     pub fn find(&self, address: IpAddr) -> Vec<PrefixStatus> {
         let mut found = Vec::new();
         for tenant in self.intent.tenants() {
             if self.gateway_addresses(tenant.vni).any(|ip| ip == address) {
-                found.push(self.prefix(tenant.vni, address, "gateway"));
+                found.push(self.prefix(Some(tenant.vni), address, "gateway"));
             } else if self.intent.wishes(tenant.vni, address) {
-                found.push(self.prefix(tenant.vni, address, "vm"));
+                found.push(self.prefix(Some(tenant.vni), address, "vm"));
             }
         }
+        let plain = self.bgp.exposure(&Prefix::from(address));
+        found.extend(plain.map(|exposure| self.prefix(None, address, exposure.kind.word())));
         found
     }
 
@@ -61,8 +64,9 @@ impl Reconciler {
         gateways.flat_map(|gateway| gateway.addresses.iter().copied())
     }
 
-    fn prefix(&self, vni: Vni, address: IpAddr, of: &'static str) -> PrefixStatus {
-        let key: Key = KernelObject::Address(Address::host(names::dummy(vni), address)).key().into();
+    fn prefix(&self, vni: Option<Vni>, address: IpAddr, of: &'static str) -> PrefixStatus {
+        let dummy: IfName = vni.map_or(self.config.underlay.nic, names::dummy);
+        let key: Key = KernelObject::Address(Address::host(dummy, address)).key().into();
         let stands = self.core.actual(&key).is_some();
         let (state, reason) = match self.core.standing(&key) {
             None if stands => ("kernel", None),
@@ -73,6 +77,6 @@ impl Reconciler {
             Some(Some((Trouble::Refused, reason))) => ("refused", Some(reason)),
             Some(Some((Trouble::Waits, reason))) => ("held", Some(reason)),
         };
-        PrefixStatus { vni: vni.get(), address, of, state, reason: reason.map(str::to_owned) }
+        PrefixStatus { vni: vni.map(Vni::get), address, of, state, reason: reason.map(str::to_owned) }
     }
 }

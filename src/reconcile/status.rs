@@ -2,6 +2,8 @@
 //!
 //! Made from counts that are kept as things change: its cost is that of the number of VNIs, never of addresses.
 
+mod underlay;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -9,6 +11,7 @@ use std::{
 
 use serde::Serialize;
 
+pub use self::underlay::{NetworkStatus, UnderlayStatus};
 use super::{
     Drain, PlaneState, Reconciler,
     brake::BrakeStatus,
@@ -61,6 +64,9 @@ pub struct Status {
     pub warning: Option<String>,
     /// The tenants, by VNI.
     pub tenants: Vec<TenantStatus>,
+    /// The BGP mode, where it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub underlay: Option<UnderlayStatus>,
     /// What is not served, and why.
     pub problems: Vec<ProblemStatus>,
     /// How many problems there are: `problems` holds no more than 1000.
@@ -192,13 +198,16 @@ pub(super) fn word(state: &PlaneState) -> &'static str {
     }
 }
 
-/// Whether every session is up and everything wished stands; costs no text.
+/// Whether every session is up and everything wished stands; of tenants this costs no text.
 pub(super) fn converged(reconciler: &Reconciler) -> bool {
     let core = &reconciler.core;
     let all_up = reconciler.session_states().all(|(_, state)| word(state) == UP);
     let is_ok = |slice: &Slice| state(slice, open(slice)) == "ok";
-    let tenants = core.slices.iter().filter(|(vni, _)| vni.is_some());
-    all_up && core.watermark() == core.revision && tenants.into_iter().all(|(_, slice)| is_ok(slice))
+    let mut tenants = core.slices.iter().filter(|(part, _)| part.is_some_and(|part| part.vni().is_some()));
+    all_up
+        && core.watermark() == core.revision
+        && tenants.all(|(_, slice)| is_ok(slice))
+        && underlay::underlay(reconciler).is_none_or(|underlay| underlay.is_settled())
 }
 
 fn open(slice: &Slice) -> u32 {
@@ -218,6 +227,7 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
     let core = &reconciler.core;
     let sessions = session_statuses(reconciler, now);
     let tenants = tenants(reconciler, now);
+    let underlay = underlay::underlay(reconciler);
     let mut operations: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
     for ((plane, outcome), count) in &core.operations {
         operations.entry(plane.to_string()).or_default().insert(outcome, *count);
@@ -235,6 +245,7 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         brake: core.brake.status(),
         warning: warning(reconciler),
         tenants,
+        underlay,
         problems: problems(reconciler).take(MOST_PROBLEMS).collect(),
         problems_total: problems_total(reconciler),
         zebra: zebra(reconciler),
@@ -260,8 +271,8 @@ pub(super) fn summary(reconciler: &Reconciler) -> Summary {
     let down = reconciler.session_states().filter(|(_, state)| word(state) != UP);
     let down =
         down.map(|(name, state)| format!("{name}: {}", state.down.as_deref().unwrap_or("not read yet")));
-    let waiting = core.slices.iter().filter_map(|(vni, slice)| {
-        let (vni, state) = ((*vni)?, state(slice, open(slice)));
+    let waiting = core.slices.iter().filter_map(|(part, slice)| {
+        let (vni, state) = (part.as_ref()?.vni()?, state(slice, open(slice)));
         let reason =
             slice.troubles().map(|(_, reason)| reason).chain(slice.waiting.iter().map(String::as_str)).next();
         (state != "ok").then(|| format!("VNI {vni} {state} {}", reason.unwrap_or_default()))
@@ -272,18 +283,20 @@ pub(super) fn summary(reconciler: &Reconciler) -> Summary {
         revision: core.revision,
         watermark: core.watermark(),
         down: down.collect(),
-        waiting: waiting.collect(),
+        waiting: waiting
+            .chain(underlay::underlay(reconciler).iter().flat_map(UnderlayStatus::waiting))
+            .collect(),
     }
 }
 
 fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {
     let slices = reconciler.core.slices.iter();
-    slices.filter_map(|(vni, slice)| Some(tenant(reconciler, (*vni)?, slice, now))).collect()
+    slices.filter_map(|(part, slice)| Some(tenant(reconciler, part.as_ref()?.vni()?, slice, now))).collect()
 }
 
 fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> TenantStatus {
     let tenant = reconciler.intent.tenant(vni);
-    let tally = reconciler.core.tally(vni);
+    let tally = reconciler.core.tally(vni.into());
     // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
     let away = slice.open_at(Side::Build, order::ADVERTISE) as usize;
     let open = open(slice);
@@ -318,13 +331,17 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
 
 fn state(slice: &Slice, open: u32) -> &'static str {
     let worst = slice.troubles().map(|(trouble, _)| trouble).min();
+    state_of(worst, !slice.waiting.is_empty(), open, !slice.frame.is_empty())
+}
+
+fn state_of(worst: Option<Trouble>, waits: bool, open: u32, wished: bool) -> &'static str {
     match worst {
         Some(Trouble::Conflict) => "conflict",
         Some(Trouble::Refused) => "refused",
         Some(Trouble::Waits) => "held",
-        None if !slice.waiting.is_empty() => "held",
+        None if waits => "held",
         None if open == 0 => "ok",
-        None if slice.frame.is_empty() => "leaving",
+        None if !wished => "leaving",
         None => "pending",
     }
 }
@@ -364,5 +381,10 @@ fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
         vni: vni.map(|vni| vni.get()),
         reason,
     });
-    put_aside.chain(strays).chain(excesses)
+    let plain = reconciler.bgp.problems().map(|problem| ProblemStatus {
+        port: problem.port.to_string(),
+        vni: None,
+        reason: problem.reason.clone(),
+    });
+    put_aside.chain(strays).chain(excesses).chain(plain)
 }

@@ -15,11 +15,12 @@ use super::{
     Reconciler,
     core::Core,
     object::{Key, Object, PlaneId},
+    part::Part,
     slice::Hold,
 };
 use crate::{
     intent::{Tenant, names},
-    model::{IfName, Vni},
+    model::IfName,
     planes::{
         Backlog, Command,
         frr::object::FrrKey,
@@ -56,12 +57,12 @@ enum State {
 #[derive(Debug)]
 struct Look {
     since: Instant,
-    /// The VRFs that have not been told of yet, and what stood there as wished when they were asked for.
-    owed: BTreeMap<IfName, (Vni, BTreeSet<IpAddr>)>,
+    /// The VRFs that have not been told of yet, their dummies, and what stood there as wished when they were asked for.
+    owed: BTreeMap<IfName, (Part, IfName, BTreeSet<IpAddr>)>,
     /// All addresses that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
     first: Option<HashSet<Key>>,
-    found: HashMap<Key, (Vni, Object)>,
+    found: HashMap<Key, (Part, Object)>,
 }
 
 impl Survey {
@@ -111,8 +112,12 @@ impl Reconciler {
         }
         let mut standing = self.core.standing_hosts();
         let tenants = self.intent.tenants().map(|tenant| tenant.vni);
-        let owed: BTreeMap<_, _> =
-            tenants.map(|vni| (names::vrf(vni), (vni, standing.remove(&vni).unwrap_or_default()))).collect();
+        let vrfs = tenants.map(|vni| (names::vrf(vni), Part::from(vni), names::dummy(vni)));
+        let options = &self.config.underlay;
+        let plain = self.wishes_underlay().then_some((options.vrf, Part::Base, options.nic));
+        let mut with_hosts =
+            |(vrf, part, dummy)| (vrf, (part, dummy, standing.remove(&dummy).unwrap_or_default()));
+        let owed: BTreeMap<_, _> = vrfs.chain(plain).map(&mut with_hosts).collect();
         let vrfs = owed.keys().copied().collect();
         let held = self.core.held_addresses();
         self.survey.state = State::Asked(Look { since: now, owed, held, first, found: HashMap::new() });
@@ -122,17 +127,19 @@ impl Reconciler {
     /// What BGP originates in a VRF.
     pub(super) fn originated(&mut self, vrf: IfName, hosts: Option<BTreeSet<IpAddr>>, now: Instant) {
         let State::Asked(look) = &mut self.survey.state else { return };
-        let Some((vni, stood)) = look.owed.remove(&vrf) else { return };
+        let Some((part, dummy, stood)) = look.owed.remove(&vrf) else { return };
         if let Some(hosts) = hosts {
-            let tenant = self.intent.tenant(vni);
+            // All that is in the BGP mode's VRF is the agent's.
+            let tenant = part.vni().map(|vni| self.intent.tenant(vni));
             let is_stale = |ip: &&IpAddr| {
-                !look.held.contains(&(vrf, **ip)) && tenant.is_some_and(|tenant| is_of(tenant, **ip))
+                let is_ours = tenant.is_none_or(|tenant| tenant.is_some_and(|tenant| is_of(tenant, **ip)));
+                !look.held.contains(&(vrf, **ip)) && is_ours
             };
             let stale = hosts.difference(&stood).filter(is_stale);
             let differing: Vec<IpAddr> = stood.difference(&hosts).chain(stale).copied().collect();
             for ip in differing {
-                let object: Object = KernelObject::Address(Address::host(names::dummy(vni), ip)).into();
-                look.found.insert(object.key(), (vni, object));
+                let object: Object = KernelObject::Address(Address::host(dummy, ip)).into();
+                look.found.insert(object.key(), (part, object));
             }
         }
         if look.owed.is_empty() {
@@ -143,8 +150,8 @@ impl Reconciler {
     /// The look is complete.
     fn surveyed(&mut self, now: Instant) {
         let State::Asked(mut look) = std::mem::take(&mut self.survey.state) else { return };
-        for (key, vni, link) in self.core.links_of_l3vnis_down() {
-            look.found.insert(key, (vni, link));
+        for (key, part, link) in self.core.links_of_l3vnis_down() {
+            look.found.insert(key, (part, link));
         }
         if look.found.is_empty() {
             tracing::info!("BGP has all that stands");
@@ -156,8 +163,8 @@ impl Reconciler {
         };
         let agreed = look.found.into_iter().filter(|(key, _)| first.contains(key));
         let mut count = 0;
-        for (key, (vni, object)) in agreed {
-            count += u64::from(self.core.tell_again(key, vni, object));
+        for (key, (part, object)) in agreed {
+            count += u64::from(self.core.tell_again(key, part, object));
         }
         self.survey.told_again += count;
         tracing::warn!(count, "what zebra has lost is told again");
@@ -175,12 +182,13 @@ fn is_of(tenant: &Tenant, ip: IpAddr) -> bool {
 impl Core {
     /// An object is to be told again: taken away and put back; a link in place; an address that does not stand put there
     /// and taken away. Gives whether it is still as it was found.
-    fn tell_again(&mut self, key: Key, vni: Vni, object: Object) -> bool {
+    fn tell_again(&mut self, key: Key, part: Part, object: Object) -> bool {
         let wished = self.wished.contains_key(&key);
+        let part = self.wished.get(&key).map_or(part, |(part, _)| *part);
         if self.open.contains_key(&key) || wished != self.actual.contains_key(&key) {
             return false;
         }
-        self.untold.insert(key.clone(), (vni, object));
+        self.untold.insert(key.clone(), (part, object));
         self.judge(&key, true);
         true
     }
@@ -204,25 +212,28 @@ impl Core {
     }
 
     /// The links of tenants whose L3VNI is wished and that zebra does not have up.
-    fn links_of_l3vnis_down(&self) -> Vec<(Key, Vni, Object)> {
-        let down = self.wished.iter().filter_map(|(key, (vni, _))| {
+    fn links_of_l3vnis_down(&self) -> Vec<(Key, Part, Object)> {
+        let down = self.wished.iter().filter_map(|(key, (part, _))| {
             let waits = self.open.get(key).is_some_and(|open| matches!(open.hold, Some(Hold::Settling(_))));
-            (matches!(key, Key::Frr(FrrKey::Vrf(_))) && waits).then_some(*vni)
+            (matches!(key, Key::Frr(FrrKey::Vrf(_))) && waits).then_some(*part)
         });
-        let frames = down.filter_map(|vni| Some((vni, &self.slices.get(&Some(vni))?.frame)));
-        let links = frames.flat_map(|(vni, frame)| frame.iter().map(move |key| (vni, key)));
+        let frames = down.filter_map(|part| Some((part, &self.slices.get(&Some(part))?.frame)));
+        let links = frames.flat_map(|(part, frame)| frame.iter().map(move |key| (part, key)));
         let standing = links.filter(|(_, key)| matches!(key, Key::Kernel(KernelKey::Link(_))));
-        standing.filter_map(|(vni, key)| Some((key.clone(), vni, self.wished.get(key)?.1.clone()))).collect()
+        standing
+            .filter_map(|(part, key)| Some((key.clone(), part, self.wished.get(key)?.1.clone())))
+            .collect()
     }
 
-    /// The addresses that stand as wished, by VNI.
-    fn standing_hosts(&self) -> BTreeMap<Vni, BTreeSet<IpAddr>> {
-        let mut hosts: BTreeMap<Vni, BTreeSet<IpAddr>> = BTreeMap::new();
-        for (key, (vni, object)) in &self.wished {
+    /// The host addresses that stand as wished, by their link.
+    fn standing_hosts(&self) -> BTreeMap<IfName, BTreeSet<IpAddr>> {
+        let mut hosts: BTreeMap<IfName, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (key, (_, object)) in &self.wished {
             if let Object::Kernel(KernelObject::Address(address)) = object
+                && *address == Address::host(address.dev, address.ip)
                 && !self.open.contains_key(key)
             {
-                hosts.entry(*vni).or_default().insert(address.ip);
+                hosts.entry(address.dev).or_default().insert(address.ip);
             }
         }
         hosts

@@ -2,7 +2,10 @@
 //!
 //! Pure. A row that cannot be read is left out with a word in the log; the others of its update are not harmed.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use uuid::Uuid;
 
@@ -29,17 +32,20 @@ pub fn monitors(chassis: Option<&str>) -> Vec<TableMonitor> {
 /// the subjects name. Clauses are alternatives.
 pub fn conditions<'a>(
     chassis: Option<&str>,
-    subjects: impl Iterator<Item = &'a Subject>,
+    subjects: impl Iterator<Item = Cow<'a, Subject>>,
 ) -> [(&'static str, Where); 2] {
     let mut ports = vec![Condition::equal("type", "chassisredirect"), Condition::equal("type", "localnet")];
-    let mut datapaths = std::collections::BTreeSet::new();
+    let (mut names, mut datapaths) = (BTreeSet::new(), BTreeSet::new());
     for subject in subjects {
-        match subject {
-            Subject::Port(name) => ports.push(Condition::equal("logical_port", &**name)),
+        match &*subject {
+            Subject::Port(name) => drop(names.insert(name.clone())),
             Subject::Patches(datapath) | Subject::Workloads(datapath) => drop(datapaths.insert(*datapath)),
+            Subject::OnChassis(chassis) => ports.push(Condition::equal("chassis", *chassis)),
+            Subject::Nat => ports.push(Condition::not_empty("nat_addresses")),
             Subject::Localnets(_) => {}
         }
     }
+    ports.extend(names.iter().map(|name| Condition::equal("logical_port", &**name)));
     ports.extend(datapaths.into_iter().map(|datapath| Condition::equal("datapath", datapath)));
     let chassis = chassis.map(|name| Condition::equal("name", name)).into_iter().collect();
     [(PortBinding::TABLE, Where::Any(ports)), (Chassis::TABLE, Where::Any(chassis))]

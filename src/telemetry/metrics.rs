@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::histogram::Histogram;
-use crate::reconcile::Status;
+use crate::reconcile::{NetworkStatus, Status};
 
 /// Everything, as text.
 pub fn text(status: &Status) -> String {
@@ -23,6 +23,7 @@ pub fn text(status: &Status) -> String {
     page.single("lag_seconds", "gauge", lag, status.lag_seconds);
     sessions(&mut page, status);
     tenants(&mut page, status);
+    networks(&mut page, status);
     let drained = "1: prefixes are less preferred, 2: withdrawn, by bgp-agent drain.";
     page.single("drained", "gauge", drained, status.drain as u64);
     let held = status.brake.as_ref().map_or(0, |brake| brake.held_prefixes);
@@ -85,6 +86,33 @@ fn tenants(page: &mut Page, status: &Status) {
     page.family("open_objects", "gauge", "Objects that are not as wished yet (the queue), by VNI.");
     for tenant in &status.tenants {
         page.sample("open_objects", &[("vni", &tenant.vni.to_string())], tenant.open.into());
+    }
+}
+
+fn networks(page: &mut Page, status: &Status) {
+    let networks = || status.underlay.iter().flat_map(|underlay| &underlay.networks);
+    let tag = |network: &NetworkStatus| network.tag.map(|tag| tag.to_string()).unwrap_or_default();
+    page.family(
+        "network_ok",
+        "gauge",
+        "1: all of a provider network stands that is advertised as plain routes.",
+    );
+    for network in networks() {
+        let labels = [("network", network.network.as_str()), ("tag", &tag(network))];
+        page.sample("network_ok", &labels, f64::from(network.state == "ok"));
+    }
+    let help = "Plain routes of a provider network by hop: to be advertised, and acknowledged by the kernel.";
+    page.family("network_prefixes", "gauge", help);
+    for network in networks() {
+        for (hop, count) in [("desired", network.prefixes.desired), ("kernel", network.prefixes.kernel)] {
+            let labels = [("network", network.network.as_str()), ("tag", &tag(network)), ("hop", hop)];
+            page.sample("network_prefixes", &labels, count as f64);
+        }
+    }
+    page.family("network_open_objects", "gauge", "Objects of a provider network that are not as wished yet.");
+    for network in networks() {
+        let labels = [("network", network.network.as_str()), ("tag", &tag(network))];
+        page.sample("network_open_objects", &labels, network.open.into());
     }
 }
 

@@ -138,6 +138,7 @@ impl Peers {
     pub fn bridge(&mut self, bridge: &str) {
         self.put(VswitchObject::Bridge(OvsBridge { name: name(bridge), datapath_type: "".into() }));
         self.plain_port(bridge, bridge, None);
+        self.foreign_link(bridge, LinkKind::Other("openvswitch".to_owned()));
     }
 
     /// A bridge goes, with its ports and flows.
@@ -148,6 +149,7 @@ impl Peers {
         };
         self.take_all(on_it);
         self.reports.remove(&PlaneId::Flows(name(bridge)));
+        self.take(&KernelKey::Link(name(bridge)).into());
         self.take(&VswitchKey::Bridge(name(bridge)).into());
     }
 
@@ -260,6 +262,7 @@ impl Peers {
                 if let LinkKind::Veth { peer: Some(peer) } = link.kind {
                     self.take(&KernelKey::Link(peer).into());
                 }
+                self.take_all(|object| is_vlan_of(object, link.name));
                 let slaves: Vec<Object> =
                     self.objects.values().filter(|object| is_slave(object, link.name)).cloned().collect();
                 for slave in slaves {
@@ -329,7 +332,12 @@ impl Peers {
                     Some(Object::Kernel(KernelObject::Link(standing))) => standing.mac,
                     _ => None,
                 };
-                if matches!(link.kind, LinkKind::Other(_)) && standing.is_none() {
+                let lower = match link.kind {
+                    LinkKind::Vlan { of, .. } => of,
+                    _ => None,
+                };
+                let lacks = |lower| !self.objects.contains_key(&KernelKey::Link(lower).into());
+                if lower.is_some_and(lacks) || matches!(link.kind, LinkKind::Other(_)) && standing.is_none() {
                     return Outcome::Failed("no such device".to_owned());
                 }
                 link.mac = standing.or_else(|| Some(self.mac_for(link.name.as_str())));
@@ -533,6 +541,11 @@ fn depends_on(object: &Object, device: IfName, kind: &LinkKind) -> bool {
         },
         _ => false,
     }
+}
+
+fn is_vlan_of(object: &Object, lower: IfName) -> bool {
+    let is_it = |kind: &LinkKind| matches!(kind, LinkKind::Vlan { of: Some(of), .. } if *of == lower);
+    matches!(object, Object::Kernel(KernelObject::Link(link)) if is_it(&link.kind))
 }
 
 fn is_slave(object: &Object, master: IfName) -> bool {

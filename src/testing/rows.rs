@@ -158,6 +158,7 @@ impl Cloud {
 
     fn patch(&mut self, name: &str, datapath: &str, options: &[(&str, &str)], mac: &[&str]) {
         let external_ids = self.held.get(name).map(|(_, row)| row.external_ids.clone()).unwrap_or_default();
+        let nat_addresses = self.held.get(name).map(|(_, row)| row.nat_addresses.clone()).unwrap_or_default();
         self.put(PortBinding {
             logical_port: name.into(),
             kind: "patch".into(),
@@ -165,6 +166,7 @@ impl Cloud {
             mac: mac.iter().map(|mac| (*mac).into()).collect(),
             options: pairs(options),
             external_ids,
+            nat_addresses,
             ..PortBinding::default()
         });
     }
@@ -178,6 +180,11 @@ impl Cloud {
             mac: mac.iter().map(|mac| (*mac).into()).collect(),
             ..PortBinding::default()
         });
+    }
+
+    /// The `nat_addresses` of a port are these.
+    pub fn nat(&mut self, name: &str, entries: &[&str]) {
+        self.edit(name, |row| row.nat_addresses = entries.iter().map(|entry| (*entry).into()).collect());
     }
 
     /// The external_ids of a port are these.
@@ -261,9 +268,29 @@ impl Cloud {
                 self.dynamic_routing(&format!("cr-lrp-gw-{name}"), vrf);
             }
             Step::Remove(kind, name) => {
-                let prefix = ["provnet-", "cr-lrp-gw-", "lrp-gw-", "gw-", "lrp-sub-", "sub-", "vm-"]
+                let prefix = ["provnet-", "cr-lrp-gw-", "lrp-gw-", "gw-", "lrp-sub-", "sub-", "vm-", "pvm-"]
                     [usize::from(*kind)];
                 self.remove(&format!("{prefix}{name}"));
+            }
+            Step::ProviderPort { name, provider, chassis, last } => {
+                let mac = format!("fa:16:3e:03:00:0{name} 172.24.4.{last} 2001:db8:ffff::{last}");
+                let chassis = ["gw1", "gw2", "none"][usize::from(*chassis)];
+                let chassis = Some(chassis).filter(|chassis| *chassis != "none");
+                self.workload(&format!("pvm-{name}"), &format!("prov-{provider}"), chassis, &[&mac]);
+            }
+            Step::Nat { gateway, central, distributed } => {
+                let there = |last: &u8, port: String| {
+                    let mac =
+                        format!("fa:16:3e:04:00:0{last} 172.24.4.{last} is_chassis_resident(\"{port}\")");
+                    Some(mac).filter(|_| *last > 0)
+                };
+                let central = there(central, format!("cr-lrp-gw-{gateway}"));
+                let distributed = there(distributed, format!("vm-{gateway}"));
+                let entries: Vec<String> = central.into_iter().chain(distributed).collect();
+                self.nat(&format!("gw-{gateway}"), &entries.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Step::HereWorkload(name) => {
+                self.edit(&format!("vm-{name}"), |row| row.chassis = Some(uuid_of("gw1")));
             }
         }
     }
@@ -280,6 +307,9 @@ pub enum Step {
     Workload { name: u8, network: u8, bound: bool, third: u8, last: u8 },
     DynamicRouting { name: u8, vrf: u8 },
     Remove(u8, u8),
+    ProviderPort { name: u8, provider: u8, chassis: u8, last: u8 },
+    Nat { gateway: u8, central: u8, distributed: u8 },
+    HereWorkload(u8),
 }
 
 /// Any step.
@@ -301,5 +331,21 @@ pub fn step() -> impl Strategy<Value = Step> {
         }),
         1 => (0..3u8, 0..4u8).prop_map(|(name, vrf)| Step::DynamicRouting { name, vrf }),
         2 => (0..7u8, 0..3u8).prop_map(|(kind, name)| Step::Remove(kind, name)),
+    ]
+}
+
+/// Any step, and those that matter to the BGP mode alone.
+#[cfg(test)]
+pub fn plain_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => step(),
+        4 => (0..3u8, 0..2u8, 0..3u8, 1..6u8).prop_map(|(name, provider, chassis, last)| {
+            Step::ProviderPort { name, provider, chassis, last }
+        }),
+        3 => (0..3u8, 0..7u8, 0..7u8).prop_map(|(gateway, central, distributed)| {
+            Step::Nat { gateway, central, distributed }
+        }),
+        1 => (0..4u8).prop_map(Step::HereWorkload),
+        1 => (0..3u8).prop_map(|name| Step::Remove(7, name)),
     ]
 }

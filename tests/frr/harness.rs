@@ -184,7 +184,7 @@ impl Plane {
     pub fn start(frr: &Frr) -> Self {
         let (orders, inbox) = mpsc::channel(8);
         let (outbox, reports) = mpsc::channel(64);
-        tokio::spawn(run(Options { socket_dir: frr.sockets() }, inbox, outbox));
+        tokio::spawn(run(Options { socket_dir: frr.sockets(), evpn: true }, inbox, outbox));
         Self { orders, reports, next: 0 }
     }
 

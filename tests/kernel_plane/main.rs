@@ -11,7 +11,7 @@ mod zebra;
 use std::fs;
 
 use bgp_agent::{
-    model::Vni,
+    model::{Mark, Vni},
     planes::{
         Command, Outcome,
         kernel::{Options, object::*},
@@ -134,8 +134,8 @@ fn what_is_not_ours_is_left_alone() {
         plane.done(vec![create(adopted.clone())]).await;
         stands(&plane, &[create(adopted.clone())]);
         assert!(run("ip -d link show vxlan-1001").contains("nolearning"));
-        let why = plane.failed(create(Link { owner: Vni::new(7), ..adopted })).await;
-        assert!(why.contains("VNI 1001"), "{why}");
+        let why = plane.failed(create(Link { owner: Vni::new(7).map(Mark::Vni), ..adopted })).await;
+        assert!(why.contains("alias of 1001"), "{why}");
 
         let why = plane.failed(create(route(1001, "10.1.0.0/24", 0, via("10.2.0.1", "other")))).await;
         assert!(why.contains("foreign route in table 1001: dev other, protocol 3"), "{why}");
@@ -149,6 +149,63 @@ fn what_is_not_ours_is_left_alone() {
         run("ip -6 route add 2001:db8::/64 dev other table 1001 metric 1024");
         plane.done(vec![create(route(1001, "2001:db8::/64", 1024, on("other")))]).await;
         assert!(run("ip -6 route show table 1001").contains("proto 182"));
+    });
+}
+
+#[test]
+fn rules_are_made_beside_others_seen_as_they_come_and_go_and_taken_over_where_they_do_the_same() {
+    isolated(
+        "rules_are_made_beside_others_seen_as_they_come_and_go_and_taken_over_where_they_do_the_same",
+        || async {
+            run("ip rule add to 10.0.0.1 lookup 201 pref 32000 proto static");
+            run("ip rule add to 10.0.0.1 lookup 201 pref 900");
+            run("ip rule add to 10.0.0.1 lookup 202 pref 32000");
+            run("ip rule add to 10.0.0.1 iif lo lookup 201 pref 32000");
+            run("ip rule add to 10.0.0.0/24 lookup 201 pref 32000");
+            let others = "32000:\tfrom all to 10.0.0.1 lookup 202\n32000:\tfrom all to 10.0.0.1 iif lo lookup 201\n\
+                      32000:\tfrom all to 10.0.0.0/24 lookup 201\n";
+            let shown = || {
+                let all = run("ip rule") + &run("ip -6 rule");
+                let of_tests = |line: &&str| line.contains(" to ") || line.contains("proto 182");
+                all.lines().filter(of_tests).map(|line| line.trim_end().to_owned() + "\n").collect::<String>()
+            };
+            let mut plane = Plane::start().await;
+            let rule = |to: &str| Rule { to: to.parse().unwrap(), table: 201, priority: 32_000 };
+            let rules = [rule("10.0.0.1/32"), rule("2001:db8::1/128"), rule("2001:db8:1::/64")];
+            plane.done(rules.iter().cloned().map(create).collect()).await;
+            let ours = "32000:\tfrom all to 10.0.0.1 lookup 201 proto 182\n";
+            assert!(shown().contains(&format!("{others}{ours}")), "{}", shown());
+            plane.done(rules.iter().cloned().map(create).collect()).await; // what is there already is as good
+            assert_eq!(shown().lines().count(), 6, "{}", shown());
+            for rule in &rules {
+                assert!(plane.has(rule.clone()));
+            }
+            run("ip rule del to 10.0.0.1 lookup 201 pref 32000 proto 182");
+            plane.until("that our rule is gone", |plane| plane.lacks(rules[0].clone())).await;
+            run("ip rule add to 10.0.0.1 lookup 201 pref 32000 proto 182");
+            plane.until("that it is back", |plane| plane.has(rules[0].clone())).await;
+            plane.done(rules.iter().cloned().map(remove).collect()).await;
+            plane.done(rules.iter().cloned().map(remove).collect()).await;
+            assert_eq!(shown(), others);
+        },
+    );
+}
+
+#[test]
+fn neighbours_on_others_devices_are_marked_and_known_again() {
+    isolated("neighbours_on_others_devices_are_marked_and_known_again", || async {
+        run("ip link add br-ex type bridge");
+        run("ip link set br-ex up");
+        run("ip neigh add 10.0.0.1 lladdr fa:16:3e:00:00:01 nud permanent dev br-ex");
+        let mut plane = Plane::start().await;
+        let marked = |ip: &str| Neighbour { marked: true, ..neighbour("br-ex", ip, "fa:16:3e:00:00:01") };
+        let all = [marked("10.0.0.1"), marked("2001:db8::1")];
+        plane.done(all.iter().cloned().map(create).collect()).await;
+        assert_eq!((run("ip neigh") + &run("ip -6 neigh")).matches("proto 182").count(), 2);
+        let fresh = Plane::start().await;
+        assert!(all.iter().all(|neighbour| fresh.has(neighbour.clone())));
+        plane.done(all.iter().cloned().map(remove).collect()).await;
+        assert!(!run("ip neigh").contains("PERMANENT"));
     });
 }
 

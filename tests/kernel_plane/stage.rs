@@ -4,7 +4,7 @@
 use std::{collections::HashMap, fs, process::Command as Program, time::Duration};
 
 use bgp_agent::{
-    model::{IfName, Vni},
+    model::{IfName, Mark, Vni},
     planes::{
         Backlog, Change, Command, Operation, Outcome, Report, Verb,
         kernel::{self, Options, object::*},
@@ -187,7 +187,7 @@ pub fn link(name: &str, kind: LinkKind) -> Link {
         master: None,
         up: true,
         mtu: None,
-        owner: Vni::new(1001),
+        owner: Vni::new(1001).map(Mark::Vni),
         settings: SETTINGS,
         mac: None,
     }
@@ -218,7 +218,7 @@ pub fn via(gateway: &str, name: &str) -> NextHop {
 }
 
 pub fn neighbour(name: &str, ip: &str, mac: &str) -> Neighbour {
-    Neighbour { dev: dev(name), ip: ip.parse().unwrap(), mac: mac.parse().unwrap() }
+    Neighbour { dev: dev(name), ip: ip.parse().unwrap(), mac: mac.parse().unwrap(), marked: false }
 }
 
 pub fn host(name: &str, ip: &str) -> Address {

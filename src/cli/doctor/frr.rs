@@ -5,7 +5,12 @@ use std::{fmt, net::IpAddr};
 use serde_json::Value;
 
 use super::Findings;
-use crate::{cli::peers::vty::Vty, config::Config, model::IfName, planes::frr::decode};
+use crate::{
+    cli::peers::vty::Vty,
+    config::{Config, Modes},
+    model::IfName,
+    planes::frr::decode,
+};
 
 /// The smallest netlink receive buffer of zebra that bears bursts: FRR's own packages start it with 90 MB. With the
 /// default a burst of 20,000 routes was seen to lose a third of them, silently.
@@ -45,7 +50,7 @@ pub fn examine(config: &Config, findings: &mut Findings) -> Vec<Neighbour> {
         }
     }
     let Some(mut bgpd) = bgpd else { return Vec::new() };
-    examine_bgpd(&mut bgpd, findings).unwrap_or_else(|error| {
+    examine_bgpd(&mut bgpd, config.modes, findings).unwrap_or_else(|error| {
         findings.fail(error, "see bgpd's log");
         Vec::new()
     })
@@ -107,8 +112,8 @@ fn buffer(shown: &str) -> Option<u64> {
     line.split_ascii_whitespace().last()?.parse().ok()
 }
 
-fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<Neighbour>, String> {
-    let (base, _) = decode::bgp(&bgpd.show("show running-config")?);
+fn examine_bgpd(bgpd: &mut Vty, modes: Modes, findings: &mut Findings) -> Result<Vec<Neighbour>, String> {
+    let decode::Bgp { base, .. } = decode::bgp(&bgpd.show("show running-config")?);
     let Some(asn) = base.asn else {
         findings.fail(
             "bgpd has no default instance",
@@ -117,6 +122,12 @@ fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<Neighbour
         return Ok(Vec::new());
     };
     findings.ok(format!("the default BGP instance has AS {asn}"));
+    if modes.underlay {
+        plain_neighbours(bgpd, findings)?;
+    }
+    if !modes.evpn {
+        return Ok(Vec::new());
+    }
     match base.evpn {
         true => findings.ok("advertise-all-vni is set"),
         false => findings.fail(
@@ -126,6 +137,24 @@ fn examine_bgpd(bgpd: &mut Vty, findings: &mut Findings) -> Result<Vec<Neighbour
     }
     let summary = bgpd.json("show bgp l2vpn evpn summary json")?;
     Ok(neighbours(&summary, findings))
+}
+
+/// Whether anybody is told plain routes, of each family.
+fn plain_neighbours(bgpd: &mut Vty, findings: &mut Findings) -> Result<(), String> {
+    for family in ["ipv4", "ipv6"] {
+        let summary = bgpd.json(&format!("show bgp {family} unicast summary json"))?;
+        let peers = summary["peers"].as_object().into_iter().flatten();
+        let up: Vec<&str> =
+            peers.filter(|(_, peer)| peer["state"] == "Established").map(|(name, _)| name.as_str()).collect();
+        match up.is_empty() {
+            false => findings.ok(format!("{family} unicast is told to {}", up.join(", "))),
+            true => findings.warn(
+                format!("no neighbour of {family} unicast is established: its plain routes are told to nobody"),
+                format!("in address-family {family} unicast: neighbor ADDRESS activate; vtysh -c 'show bgp summary'"),
+            ),
+        }
+    }
+    Ok(())
 }
 
 fn neighbours(summary: &Value, findings: &mut Findings) -> Vec<Neighbour> {

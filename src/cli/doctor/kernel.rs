@@ -4,21 +4,29 @@
 use std::path::Path;
 
 use super::{Findings, root::Root};
+use crate::config::Modes;
 
-/// The modules of a tenant's devices, each with what needs it.
-const MODULES: [(&str, &str); 5] = [
-    ("vrf", "every tenant's routing table"),
+/// The modules of both modes' devices, each with what needs it.
+const MODULES: [(&str, &str); 2] =
+    [("vrf", "every tenant's routing table"), ("dummy", "the addresses that BGP advertises")];
+
+/// Those of a tenant's devices alone.
+const EVPN_MODULES: [(&str, &str); 3] = [
     ("vxlan", "the way to the fabric"),
-    ("dummy", "the addresses that BGP advertises"),
     ("bridge", "the VXLAN device's place in the VRF"),
     ("veth", "the way to the provider bridge"),
 ];
 
+/// That of the BGP mode alone.
+const UNDERLAY_MODULES: [(&str, &str); 1] = [("8021q", "provider networks in a VLAN")];
+
 /// Looks at the kernel.
-pub fn examine(root: &Root, findings: &mut Findings) {
+pub fn examine(root: &Root, modes: Modes, findings: &mut Findings) {
     findings.about("kernel");
     let release = root.sysctl("kernel/osrelease").unwrap_or_default();
-    for (module, purpose) in MODULES {
+    let evpn = EVPN_MODULES.into_iter().filter(|_| modes.evpn);
+    let underlay = UNDERLAY_MODULES.into_iter().filter(|_| modes.underlay);
+    for (module, purpose) in MODULES.into_iter().chain(evpn).chain(underlay) {
         match has_module(root, module, &release) {
             true => findings.ok(format!("{module} is there")),
             false => findings.fail(
@@ -108,7 +116,7 @@ mod tests {
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let mut findings = Findings::default();
         let (_dir, root) = host(files);
-        examine(&root, &mut findings);
+        examine(&root, Modes { evpn: true, underlay: false }, &mut findings);
         lines(&findings)
     }
 

@@ -11,6 +11,7 @@ use crate::{
         process::Process,
     },
     config::{Attach, Config},
+    model::IfName,
     ovsdb::{Remotes, TlsOptions},
 };
 
@@ -19,6 +20,8 @@ use crate::{
 pub struct Node {
     /// The first of `ovn-encap-ip`.
     pub encap_ip: Option<String>,
+    /// The bridges of `ovn-bridge-mappings`.
+    pub bridges: Vec<IfName>,
 }
 
 /// The age of the machine under which OVS 3.1's lib/ovs-thread.c (`count_cpu_cores`) takes it to have no CPU: it counts
@@ -61,6 +64,11 @@ pub fn examine(config: &Config, findings: &mut Findings) -> Node {
     keys(&switch, findings);
     southbound(config, &switch, findings);
     node.encap_ip = entry(&switch, "external_ids", "ovn-encap-ip");
+    let mappings = entry(&switch, "external_ids", "ovn-bridge-mappings").unwrap_or_default();
+    let mapped = mappings.split(',').filter_map(|pair| pair.trim().split_once(':'));
+    node.bridges = mapped.filter_map(|(_, bridge)| bridge.parse().ok()).collect();
+    node.bridges.sort();
+    node.bridges.dedup();
     mapped_bridges(config, &switch, &bridges, findings);
     node
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the agent repairs by itself is rarely missing for long: then the agent is held.
-const REPAIR: &str = "the agent makes it by itself; if it does not, bgp-agent status says why";
+pub(super) const REPAIR: &str = "the agent makes it by itself; if it does not, bgp-agent status says why";
 
 /// Looks at this node; gives the Ethernet address of the tenant's bridge, which its type-5 routes are to carry.
 pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) -> Option<MacAddr> {
@@ -159,7 +159,7 @@ fn neighbour(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain
         return;
     };
     let mac = kernel.events.iter().find_map(|event| match event {
-        Event::Neighbour(at, ip, mac) if *at == index && ip == gateway => Some(*mac),
+        Event::Neighbour(at, ip, mac, _) if *at == index && ip == gateway => Some(*mac),
         _ => None,
     });
     match mac {

@@ -44,6 +44,10 @@ pub struct Port {
     pub chassis: Option<String>,
     /// `mac`, split into words.
     pub mac: Vec<String>,
+    /// `nat_addresses`.
+    pub nat: Vec<Box<str>>,
+    /// `tag`.
+    pub tag: Option<u16>,
     row: Row,
 }
 
@@ -78,7 +82,17 @@ impl Rows {
             let names = names.into_iter().filter_map(|key| entry(&row, "external_ids", key)).collect();
             rows.datapaths.extend(text(&row, "_uuid").map(|uuid| (uuid, names)));
         }
-        let columns = ["logical_port", "type", "datapath", "chassis", "mac", "options", "external_ids"];
+        let columns = [
+            "logical_port",
+            "type",
+            "datapath",
+            "chassis",
+            "mac",
+            "options",
+            "external_ids",
+            "nat_addresses",
+            "tag",
+        ];
         for row in select("Port_Binding", &columns)? {
             rows.add(row);
         }
@@ -93,6 +107,14 @@ impl Rows {
             kind: text(&row, "type").unwrap_or_default(),
             datapath: text(&row, "datapath").unwrap_or_default(),
             chassis: text(&row, "chassis"),
+            nat: row
+                .get("nat_addresses")
+                .map(strings)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+            tag: text(&row, "tag").and_then(|tag| tag.parse().ok()).filter(|tag| *tag != 0),
             mac: mac.iter().flat_map(|words| words.split_whitespace().map(str::to_owned)).collect(),
             row,
         };

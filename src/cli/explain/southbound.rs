@@ -82,7 +82,7 @@ pub fn walk(config: &Config, rows: &Rows, port: &Port, address: IpAddr, chain: &
 }
 
 /// The router port towards the network of a VM, with its peer on the network and the subnet that holds the address.
-fn router_port<'a>(
+pub(super) fn router_port<'a>(
     rows: &'a Rows,
     port: &'a Port,
     address: IpAddr,

@@ -12,7 +12,10 @@ use ofproto::{
     FlowStats, FlowStatsRequest, Frame, Hello, Message, MultipartReply, MultipartRequest, next_frame,
 };
 
-use crate::planes::flows::object::COOKIE;
+use crate::planes::flows::object::{COOKIE, Cookies, UNDERLAY_COOKIE};
+
+/// Those that the agent may have given.
+const COOKIES: Cookies = Cookies { evpn: true, underlay: true };
 
 /// How long OVS may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +44,7 @@ pub fn speaks_our_version(socket: &Path) -> Result<bool, String> {
     }
 }
 
-/// All flows with the agent's cookie, by the bridge's management socket.
+/// All flows with a cookie of the agent's, by the bridge's management socket.
 ///
 /// # Errors
 /// OVS does not answer, in words.
@@ -49,7 +52,11 @@ pub fn flows(socket: &Path) -> Result<Vec<FlowStats>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", socket.display());
     let mut stream = UnixStream::connect(socket).map_err(|error| failed(&error))?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(|error| failed(&error))?;
-    let request = MultipartRequest::Flows(FlowStatsRequest::by_cookie(COOKIE));
+    let request = MultipartRequest::Flows(FlowStatsRequest {
+        cookie: COOKIE,
+        cookie_mask: !(COOKIE ^ UNDERLAY_COOKIE),
+        ..FlowStatsRequest::all()
+    });
     let mut out = Vec::new();
     for (xid, message) in
         [(1, Message::Hello(Hello::only(Frame::VERSION))), (2, Message::MultipartRequest(request))]
@@ -64,7 +71,7 @@ pub fn flows(socket: &Path) -> Result<Vec<FlowStats>, String> {
             let frame = Frame::decode(&bytes).map_err(|error| failed(&error))?;
             match frame.message {
                 Message::MultipartReply(MultipartReply::Flows { more, flows }) if frame.xid == 2 => {
-                    found.extend(flows);
+                    found.extend(flows.into_iter().filter(|flow| COOKIES.hold(flow.cookie)));
                     if !more {
                         return Ok(found);
                     }

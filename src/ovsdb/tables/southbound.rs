@@ -24,7 +24,7 @@ pub struct PortBinding {
     /// Only `distributed-port`, `peer`, `chassis-redirect-port`, `network_name`, `dynamic-routing` and
     /// `dynamic-routing-vrf-name`.
     pub options: Pairs,
-    /// Only `neutron_bgpvpn:*` and `neutron:device_owner`.
+    /// Only `neutron_bgpvpn:*`, `neutron:device_owner`, and the address scopes of its subnet pools.
     pub external_ids: Pairs,
     /// VLAN of a localnet port.
     pub tag: Option<u16>,
@@ -67,7 +67,11 @@ fn is_option(key: &str) -> bool {
 }
 
 fn is_annotation(key: &str) -> bool {
-    key.starts_with("neutron_bgpvpn:") || key == "neutron:device_owner"
+    key.starts_with("neutron_bgpvpn:")
+        || matches!(
+            key,
+            "neutron:device_owner" | "neutron:subnet_pool_addr_scope4" | "neutron:subnet_pool_addr_scope6"
+        )
 }
 
 /// A row of Chassis.

@@ -3,20 +3,20 @@
 //! A flow is one of our rules only if encoding that rule gives the same flow again; so what is read back equals what
 //! was wished, or it is not ours to trust.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use ofproto::{Action, Field, FlowStats, Match, Oxm};
 
 use super::{
     encode::{self, Identity},
-    object::{BridgePort, COOKIE, FlowRule},
+    object::{BridgePort, Cookies, FlowRule},
 };
 use crate::model::{IfName, MacAddr, OfPort, Prefix};
 
-/// What a flow is to us: with our cookie a rule, with another one something in the place of a rule; None: nothing.
-pub fn seen(flow: FlowStats) -> Option<FlowRule> {
-    if flow.cookie == COOKIE {
+/// What a flow is to us: with a cookie of ours a rule, with another one something in the place of a rule; None: nothing.
+pub fn seen(cookies: Cookies, flow: FlowStats) -> Option<FlowRule> {
+    if cookies.hold(flow.cookie) {
         return Some(rule(flow));
     }
     let FlowStats { cookie, table, priority, matches, .. } = flow;
@@ -26,16 +26,21 @@ pub fn seen(flow: FlowStats) -> Option<FlowRule> {
     Some(FlowRule::Foreign { cookie, table, priority, matches })
 }
 
-/// What a flow with our cookie is for.
+/// What a flow with a cookie of ours is for.
 pub fn rule(flow: FlowStats) -> FlowRule {
+    let cookie = flow.cookie;
     let identity = Identity { table: flow.table, priority: flow.priority, matches: flow.matches };
     let is_plain = flow.idle_timeout == 0 && flow.hard_timeout == 0 && flow.flags == 0;
     rule_matching(&identity)
         .map(|rule| with_targets(rule, &flow.instructions.apply))
-        .filter(|rule| is_plain && encode::instructions(rule).as_ref() == Some(&flow.instructions))
+        .filter(|rule| {
+            is_plain
+                && rule.cookie() == cookie
+                && encode::instructions(rule).as_ref() == Some(&flow.instructions)
+        })
         .unwrap_or_else(|| {
             let Identity { table, priority, matches } = identity;
-            FlowRule::Unknown { table, priority, matches }
+            FlowRule::Unknown { cookie, table, priority, matches }
         })
 }
 
@@ -54,6 +59,9 @@ pub fn rule_matching(identity: &Identity) -> Option<FlowRule> {
         output: OfPort(0),
     };
     let own = seen.arp_tpa.map(|address| FlowRule::OwnArp { in_port, router, address });
+    let target = seen.arp_tpa.map(IpAddr::V4).or(seen.nd_target.map(IpAddr::V6));
+    let behind = target.map(|address| FlowRule::Behind { in_port, address });
+    let any_reply = |ipv6| FlowRule::AnyReply { in_port, ipv6, target, answer: nobody };
     let candidates = [
         FlowRule::ArpReply { in_port, router, target: seen.arp_tpa, answer: nobody },
         FlowRule::NdReply { in_port, router, target: seen.nd_target, answer: nobody },
@@ -61,8 +69,12 @@ pub fn rule_matching(identity: &Identity) -> Option<FlowRule> {
         redirect(Prefix::V6(seen.ipv6_src)),
         FlowRule::Inject { in_port, router, vlan: None, output: OfPort(0) },
         FlowRule::Guard { in_port },
+        FlowRule::Outgoing { in_port, ipv6: false, to: nobody },
+        FlowRule::Outgoing { in_port, ipv6: true, to: nobody },
+        any_reply(false),
+        any_reply(true),
     ];
-    candidates.into_iter().chain(own).find(|rule| encode::identity(rule) == *identity)
+    candidates.into_iter().chain(own).chain(behind).find(|rule| encode::identity(rule) == *identity)
 }
 
 /// A port of a bridge.
@@ -115,8 +127,15 @@ fn with_targets(mut rule: FlowRule, actions: &[Action]) -> FlowRule {
     for action in actions {
         match (&mut rule, action) {
             (FlowRule::Redirect { to: mac, .. }, Action::SetField(Field::EthDst(value)))
-            | (FlowRule::NdReply { answer: mac, .. }, Action::SetField(Field::EthDst(value)))
-            | (FlowRule::ArpReply { answer: mac, .. }, Action::SetField(Field::EthSrc(value))) => {
+            | (FlowRule::Outgoing { to: mac, .. }, Action::SetField(Field::EthDst(value)))
+            | (
+                FlowRule::NdReply { answer: mac, .. } | FlowRule::AnyReply { ipv6: true, answer: mac, .. },
+                Action::SetField(Field::EthDst(value)),
+            )
+            | (
+                FlowRule::ArpReply { answer: mac, .. } | FlowRule::AnyReply { ipv6: false, answer: mac, .. },
+                Action::SetField(Field::EthSrc(value)),
+            ) => {
                 *mac = value.value();
             }
             (

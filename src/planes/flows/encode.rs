@@ -5,7 +5,9 @@ use ofproto::{
     reserved_port,
 };
 
-use super::object::{COOKIE, FlowRule};
+use std::net::IpAddr;
+
+use super::object::FlowRule;
 use crate::{
     model::{MacAddr, Prefix},
     planes::Verb,
@@ -20,6 +22,10 @@ const REPLY_PRIORITY: u16 = 1001;
 const OWN_PRIORITY: u16 = 1002;
 const INJECT_PRIORITY: u16 = 1000;
 const GUARD_PRIORITY: u16 = 900;
+/// The Python agent's.
+const OUTGOING_PRIORITY: u16 = 900;
+const ANY_REPLY_PRIORITY: u16 = 901;
+const BEHIND_PRIORITY: u16 = 902;
 
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
@@ -50,7 +56,7 @@ pub struct Identity {
 /// The flow mod that does this with the flow of this rule. None: a rule that we do not know cannot be made.
 pub fn flow_mod(verb: Verb, rule: &FlowRule) -> Option<FlowMod> {
     let Identity { table, priority, matches } = identity(rule);
-    let flow = FlowMod { cookie: COOKIE, table, priority, matches, ..FlowMod::default() };
+    let flow = FlowMod { cookie: rule.cookie(), table, priority, matches, ..FlowMod::default() };
     match verb {
         // An addition replaces the flow of the same identity, whatever it does.
         Verb::Create | Verb::Update => Some(FlowMod { instructions: instructions(rule)?, ..flow }),
@@ -76,19 +82,24 @@ pub fn identity(rule: &FlowRule) -> Identity {
             (OWN_PRIORITY, arp_requests(in_port.0, *router).with(Field::arp_tpa(*address)))
         }
         FlowRule::NdReply { in_port, router, target, .. } => {
-            let solicitations = from_router(in_port.0, *router)
-                .with(Field::eth_type(IPV6))
-                .with(Field::ip_proto(ICMPV6))
-                .with(Field::icmpv6_type(NEIGHBOUR_SOLICITATION))
-                .with(Field::icmpv6_code(0));
-            (REPLY_PRIORITY, with(solicitations, target.map(Field::nd_target)))
+            let asked = solicitations(from_router(in_port.0, *router));
+            (REPLY_PRIORITY, with(asked, target.map(Field::nd_target)))
         }
         FlowRule::Inject { in_port, router, .. } => {
             let matches = Match::new().with(Field::in_port(in_port.0)).with(Field::eth_dst(*router));
             (INJECT_PRIORITY, matches)
         }
         FlowRule::Guard { in_port } => (GUARD_PRIORITY, Match::new().with(Field::in_port(in_port.0))),
-        FlowRule::Unknown { table, priority, matches }
+        FlowRule::Outgoing { in_port, ipv6, .. } => {
+            (OUTGOING_PRIORITY, from_port(in_port.0).with(Field::eth_type(if *ipv6 { IPV6 } else { IPV4 })))
+        }
+        FlowRule::AnyReply { in_port, ipv6, target, .. } => {
+            (ANY_REPLY_PRIORITY, questions(in_port.0, *ipv6, *target))
+        }
+        FlowRule::Behind { in_port, address } => {
+            (BEHIND_PRIORITY, questions(in_port.0, address.is_ipv6(), Some(*address)))
+        }
+        FlowRule::Unknown { table, priority, matches, .. }
         | FlowRule::Foreign { table, priority, matches, .. } => {
             return Identity { table: *table, priority: *priority, matches: matches.clone() };
         }
@@ -104,10 +115,15 @@ pub fn instructions(rule: &FlowRule) -> Option<Instructions> {
             let rest = [Action::SetField(Field::eth_dst(*to)), Action::output(output.0)];
             pop.into_iter().chain(rest).collect()
         }
-        FlowRule::ArpReply { answer, .. } => arp_reply(*answer),
-        FlowRule::OwnArp { .. } => vec![Action::output(reserved_port::NORMAL)],
+        FlowRule::ArpReply { answer, .. } | FlowRule::AnyReply { ipv6: false, answer, .. } => {
+            arp_reply(*answer)
+        }
+        FlowRule::Outgoing { to, .. } => {
+            vec![Action::SetField(Field::eth_dst(*to)), Action::output(reserved_port::NORMAL)]
+        }
+        FlowRule::OwnArp { .. } | FlowRule::Behind { .. } => vec![Action::output(reserved_port::NORMAL)],
         // The packet reaches us with the answer as its Ethernet destination: see `neighbour`.
-        FlowRule::NdReply { answer, .. } => vec![
+        FlowRule::NdReply { answer, .. } | FlowRule::AnyReply { answer, .. } => vec![
             Action::SetField(Field::eth_dst(*answer)),
             Action::Controller { max_len: NO_BUFFER, id: CONTROLLER_ID, reason: packet_in_reason::ACTION },
         ],
@@ -137,8 +153,33 @@ fn arp_reply(answer: MacAddr) -> Vec<Action> {
     ]
 }
 
+fn from_port(in_port: u32) -> Match {
+    Match::new().with(Field::in_port(in_port))
+}
+
 fn from_router(in_port: u32, router: MacAddr) -> Match {
-    Match::new().with(Field::in_port(in_port)).with(Field::eth_src(router))
+    from_port(in_port).with(Field::eth_src(router))
+}
+
+/// What anybody asks by ARP or ND, for whatever target or for this one.
+fn questions(in_port: u32, ipv6: bool, target: Option<IpAddr>) -> Match {
+    let asked = match ipv6 {
+        false => from_port(in_port).with(Field::eth_type(ARP)).with(Field::arp_op(1)),
+        true => solicitations(from_port(in_port)),
+    };
+    match target {
+        Some(IpAddr::V4(target)) => asked.with(Field::arp_tpa(target)),
+        Some(IpAddr::V6(target)) => asked.with(Field::nd_target(target)),
+        None => asked,
+    }
+}
+
+fn solicitations(matches: Match) -> Match {
+    matches
+        .with(Field::eth_type(IPV6))
+        .with(Field::ip_proto(ICMPV6))
+        .with(Field::icmpv6_type(NEIGHBOUR_SOLICITATION))
+        .with(Field::icmpv6_code(0))
 }
 
 fn arp_requests(in_port: u32, router: MacAddr) -> Match {

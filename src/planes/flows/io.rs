@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     FlowsCommand, FlowsReport,
     batch::Batch,
+    object::Cookies,
     session::{Session, results},
 };
 use crate::{model::IfName, planes::Report};
@@ -24,6 +25,8 @@ pub struct Options {
     pub bridge: IfName,
     /// Its OpenFlow socket, `BRIDGE.mgmt` in the run directory of OVS.
     pub socket: PathBuf,
+    /// Whose flows are ours.
+    pub cookies: Cookies,
     /// Whether neighbour solicitations are answered; a session that only reads leaves them to the one that keeps the flows.
     pub answers: bool,
 }
@@ -71,8 +74,8 @@ impl Task {
         loop {
             let reason = match UnixStream::connect(&self.options.socket).await {
                 Ok(stream) => {
-                    let Options { bridge, answers, .. } = self.options;
-                    let mut session = Session::new(bridge, answers, Instant::now().into_std());
+                    let Options { bridge, cookies, answers, .. } = self.options;
+                    let mut session = Session::new(bridge, cookies, answers, Instant::now().into_std());
                     let ended = self.converse(stream, &mut session, &mut wait).await;
                     self.left.extend(session.end());
                     match ended {

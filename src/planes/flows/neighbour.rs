@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use ofproto::{Action, Field, FlowMod, Oxm, PacketIn, PacketOut, packet_in_reason, reserved_port};
 
-use super::object::COOKIE;
+use super::object::{COOKIE, UNDERLAY_COOKIE};
 
 const IPV6: [u8; 2] = [0x86, 0xdd];
 const ICMPV6: u8 = 58;
@@ -22,7 +22,7 @@ const TARGET_ADDRESS: [u8; 2] = [2, 1];
 
 /// The packet that answers a solicitation which one of our flows sent; None if it is nothing to answer.
 pub fn answer(packet: &PacketIn) -> Option<PacketOut> {
-    if packet.cookie != COOKIE || packet.reason != packet_in_reason::ACTION {
+    if ![COOKIE, UNDERLAY_COOKIE].contains(&packet.cookie) || packet.reason != packet_in_reason::ACTION {
         return None;
     }
     let in_port = packet.matches.fields().find_map(|oxm| match oxm {

@@ -5,8 +5,27 @@ use std::{fmt, net::IpAddr};
 use super::{decode, encode::Identity};
 use crate::model::{IfName, MacAddr, OfPort, Prefix};
 
-/// The cookie of every flow of ours; the Python agent's EVPN mode uses the same, so its flows are adopted.
+/// The cookie of every flow of ours in EVPN mode; the Python agent's EVPN mode uses the same, so its flows are adopted.
 pub const COOKIE: u64 = 0x3e6;
+
+/// The same for the BGP mode.
+pub const UNDERLAY_COOKIE: u64 = 0x3e7;
+
+/// Which of the two cookies are ours: that of a mode that is not on is somebody else's, as the Python agent's in that mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookies {
+    /// [`COOKIE`].
+    pub evpn: bool,
+    /// [`UNDERLAY_COOKIE`].
+    pub underlay: bool,
+}
+
+impl Cookies {
+    /// Whether flows with this cookie are ours.
+    pub fn hold(self, cookie: u64) -> bool {
+        self.evpn && cookie == COOKIE || self.underlay && cookie == UNDERLAY_COOKIE
+    }
+}
 
 /// What a flow is for, with all that it matches on and does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,9 +98,41 @@ pub enum FlowRule {
         /// The attach device's port.
         in_port: OfPort,
     },
+    /// What leaves OVN by a provider network: to the bridge itself, so that the kernel routes it. Priority 900.
+    /// Match: ip or ipv6, in_port; actions: set eth_dst, NORMAL.
+    Outgoing {
+        /// The localnet's patch port.
+        in_port: OfPort,
+        /// IPv6.
+        ipv6: bool,
+        /// The bridge's MAC.
+        to: MacAddr,
+    },
+    /// ARP requests, or IPv6 neighbour solicitations, from whoever in OVN are answered with `answer`, as [`Self::ArpReply`] and
+    /// [`Self::NdReply`] are. Priority 901.
+    AnyReply {
+        /// The localnet's patch port.
+        in_port: OfPort,
+        /// Solicitations.
+        ipv6: bool,
+        /// Only this target; None: every target.
+        target: Option<IpAddr>,
+        /// The bridge's MAC.
+        answer: MacAddr,
+    },
+    /// An address that is behind this patch port itself is not answered for: who has it asks whether it is free, and
+    /// announces itself. Priority 902, before the answers.
+    Behind {
+        /// The localnet's patch port.
+        in_port: OfPort,
+        /// The address.
+        address: IpAddr,
+    },
     /// A flow with our cookie that is none of the above, as seen; never wished. Where only its actions (or timeouts) are
     /// none of ours, its key is that of the rule with this match, so that it counts as that rule, to be mended.
     Unknown {
+        /// Which of our cookies it has.
+        cookie: u64,
         /// The flow's table.
         table: u8,
         /// The flow's priority.
@@ -147,6 +198,12 @@ pub enum FlowsKey {
     Inject(IfName, OfPort, MacAddr),
     /// A guard by bridge and port.
     Guard(IfName, OfPort),
+    /// Outgoing packets by bridge, port, whether they are IPv6.
+    Outgoing(IfName, OfPort, bool),
+    /// An answer for whoever asks by bridge, port, whether it is IPv6, target.
+    AnyReply(IfName, OfPort, bool, Option<IpAddr>),
+    /// An address that is not answered for by bridge, port, address.
+    Behind(IfName, OfPort, IpAddr),
     /// Any other flow with our cookie.
     Unknown(IfName, u8, u16, ofproto::Match),
     /// A port by bridge and name.
@@ -182,7 +239,12 @@ impl Flow {
             }
             FlowRule::Inject { in_port, router, .. } => FlowsKey::Inject(bridge, *in_port, *router),
             FlowRule::Guard { in_port } => FlowsKey::Guard(bridge, *in_port),
-            FlowRule::Unknown { table, priority, matches }
+            FlowRule::Outgoing { in_port, ipv6, .. } => FlowsKey::Outgoing(bridge, *in_port, *ipv6),
+            FlowRule::AnyReply { in_port, ipv6, target, .. } => {
+                FlowsKey::AnyReply(bridge, *in_port, *ipv6, *target)
+            }
+            FlowRule::Behind { in_port, address } => FlowsKey::Behind(bridge, *in_port, *address),
+            FlowRule::Unknown { table, priority, matches, .. }
             | FlowRule::Foreign { table, priority, matches, .. } => {
                 let identity = Identity { table: *table, priority: *priority, matches: matches.clone() };
                 match decode::rule_matching(&identity) {
@@ -190,6 +252,17 @@ impl Flow {
                     None => FlowsKey::Unknown(bridge, *table, *priority, identity.matches),
                 }
             }
+        }
+    }
+}
+
+impl FlowRule {
+    /// The cookie of its flow.
+    pub fn cookie(&self) -> u64 {
+        match self {
+            Self::Outgoing { .. } | Self::AnyReply { .. } | Self::Behind { .. } => UNDERLAY_COOKIE,
+            Self::Unknown { cookie, .. } | Self::Foreign { cookie, .. } => *cookie,
+            _ => COOKIE,
         }
     }
 }
@@ -219,6 +292,17 @@ impl fmt::Display for FlowRule {
                 write!(f, "inject from port {in_port} to {router}{vlan} port {output}")
             }
             Self::Guard { in_port } => write!(f, "drop the rest from port {in_port}"),
+            Self::Outgoing { in_port, ipv6, to } => {
+                let family = if *ipv6 { "IPv6" } else { "IPv4" };
+                write!(f, "route {family} from port {in_port} by {to}")
+            }
+            Self::AnyReply { in_port, ipv6, target: asked, answer } => {
+                let (what, asked) = (if *ipv6 { "ND" } else { "ARP" }, target(*asked));
+                write!(f, "answer {what} from port {in_port} for {asked} with {answer}")
+            }
+            Self::Behind { in_port, address } => {
+                write!(f, "let questions from port {in_port} for {address} pass")
+            }
             Self::Unknown { table, priority, .. } => write!(f, "unknown, table {table} priority {priority}"),
             Self::Foreign { cookie, table, priority, .. } => {
                 write!(f, "somebody else's with cookie {cookie:#x}, table {table} priority {priority}")

@@ -23,7 +23,7 @@ use super::{
     decode,
     encode::CONTROLLER_ID,
     neighbour,
-    object::{Flow, FlowsKey, FlowsObject},
+    object::{Cookies, Flow, FlowsKey, FlowsObject},
     outbox::Outbox,
     watch,
 };
@@ -68,6 +68,7 @@ pub enum Broken {
 /// A dialogue with one bridge over one connection.
 pub struct Session {
     bridge: IfName,
+    cookies: Cookies,
     answers: bool,
     out: Outbox,
     reports: VecDeque<FlowsReport>,
@@ -101,12 +102,14 @@ struct Reading {
 }
 
 impl Session {
-    /// A session on a connection that was just made. `answers`: neighbour solicitations are answered.
-    pub fn new(bridge: IfName, answers: bool, now: Instant) -> Self {
+    /// A session on a connection that was just made. Flows with these `cookies` are ours; `answers`: neighbour solicitations
+    /// are answered.
+    pub fn new(bridge: IfName, cookies: Cookies, answers: bool, now: Instant) -> Self {
         let mut out = Outbox::default();
         out.put(Message::Hello(Hello::only(Frame::VERSION)));
         Self {
             bridge,
+            cookies,
             answers,
             out,
             reports: VecDeque::new(),
@@ -268,7 +271,7 @@ impl Session {
 
     fn read(&mut self, xid: u32, reply: MultipartReply, now: Instant) {
         let Job::Reading(reading) = &mut self.job else { return };
-        let bridge = self.bridge;
+        let (bridge, cookies) = (self.bridge, self.cookies);
         self.progress = now;
         match reply {
             MultipartReply::Ports { more, ports } if xid == reading.ports_xid => {
@@ -277,7 +280,7 @@ impl Session {
                 reading.ports_done |= !more;
             }
             MultipartReply::Flows { more, flows } if xid == reading.flows_xid => {
-                let rules = flows.into_iter().filter_map(decode::seen);
+                let rules = flows.into_iter().filter_map(|flow| decode::seen(cookies, flow));
                 reading.objects.extend(rules.map(|rule| FlowsObject::Flow(Flow { bridge, rule })));
                 reading.flows_done |= !more;
             }
@@ -299,9 +302,9 @@ impl Session {
     }
 
     fn flows_changed(&mut self, updates: Vec<FlowUpdate>) {
-        let bridge = self.bridge;
+        let (bridge, cookies) = (self.bridge, self.cookies);
         let by_others = updates.into_iter().filter_map(|update| match update {
-            FlowUpdate::Full(flow) => watch::change(bridge, flow),
+            FlowUpdate::Full(flow) => watch::change(bridge, cookies, flow),
             FlowUpdate::Own(_) => None,
         });
         self.changed(by_others.collect(), |reading| reading.flows_done);

@@ -1,13 +1,13 @@
 //! What the bridge tells of flows that somebody else added, changed or removed, as changes of ours. Pure.
 //!
-//! The bridge tells of every flow, whoever's it is: of interest are those with our cookie, and those that took the place
+//! The bridge tells of every flow, whoever's it is: of interest are those with a cookie of ours, and those that took the place
 //! of one of ours (the same table, priority and match, another cookie).
 
 use ofproto::{ChangedFlow, FlowEvent, FlowStats};
 
 use super::{
     decode,
-    object::{Flow, FlowsKey, FlowsObject},
+    object::{Cookies, Flow, FlowsKey, FlowsObject},
 };
 use crate::{model::IfName, planes::Change};
 
@@ -15,9 +15,13 @@ use crate::{model::IfName, planes::Change};
 pub const MONITOR: u32 = 1;
 
 /// What a changed flow means for ours; None: nothing.
-pub fn change(bridge: IfName, changed: ChangedFlow) -> Option<Change<FlowsObject, FlowsKey>> {
+pub fn change(
+    bridge: IfName,
+    cookies: Cookies,
+    changed: ChangedFlow,
+) -> Option<Change<FlowsObject, FlowsKey>> {
     let is_gone = changed.event == FlowEvent::Deleted;
-    let flow = Flow { bridge, rule: decode::seen(stats(changed))? };
+    let flow = Flow { bridge, rule: decode::seen(cookies, stats(changed))? };
     Some(match is_gone {
         true => Change::Absent(flow.key()),
         false => Change::Present(FlowsObject::Flow(flow)),
@@ -56,6 +60,8 @@ mod tests {
             object::{COOKIE, FlowRule},
         },
     };
+
+    const COOKIES: Cookies = Cookies { evpn: true, underlay: false };
 
     fn rule() -> FlowRule {
         FlowRule::Redirect {
@@ -102,9 +108,9 @@ mod tests {
             (changed(FlowEvent::Deleted, 7, None), &absent),
             (changed(FlowEvent::Added, 7, foreign()), &None),
         ] {
-            assert_eq!(change(bridge, flow.clone()), *expected, "{flow:?}");
+            assert_eq!(change(bridge, COOKIES, flow.clone()), *expected, "{flow:?}");
         }
-        let planted = change(bridge, changed(FlowEvent::Added, COOKIE, foreign()));
+        let planted = change(bridge, COOKIES, changed(FlowEvent::Added, COOKIE, foreign()));
         assert!(matches!(
             planted,
             Some(Change::Present(FlowsObject::Flow(Flow { rule: FlowRule::Unknown { .. }, .. })))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     decode,
-    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, VrfVni},
+    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Leak, VrfVni},
 };
 use crate::{
     model::IfName,
@@ -22,6 +22,8 @@ pub struct View {
     pub vrfs: BTreeMap<IfName, VrfVni>,
     /// The BGP instances of VRFs.
     pub bgp: BTreeMap<IfName, BgpVrf>,
+    /// What the default instance imports, by VRF.
+    pub leaks: BTreeMap<IfName, Leak>,
 }
 
 /// The texts that a view is made of, as FRR showed them.
@@ -40,13 +42,13 @@ pub struct Texts<'a> {
 impl View {
     /// The view that these texts show.
     pub fn read(texts: Texts<'_>) -> Self {
-        let (base, bgp) = decode::bgp(texts.bgp_running);
+        let decode::Bgp { base, vrfs: bgp, leaks } = decode::bgp(texts.bgp_running);
         let mut blocks = decode::vrf_blocks(texts.vrf_running);
         for vrf in decode::vrf_list(texts.vrf_list) {
             blocks.entry(vrf).or_insert(None);
         }
         let vrfs = blocks.into_iter().map(|(vrf, vni)| (vrf, VrfVni { vrf, vni, up: false })).collect();
-        let mut view = Self { base, vrfs, bgp };
+        let mut view = Self { base, vrfs, bgp, leaks };
         view.set_states(&decode::l3vnis(texts.l3vnis));
         view
     }
@@ -79,7 +81,8 @@ impl View {
         let base = FrrObject::Base(self.base.clone());
         let vrfs = self.vrfs.values().cloned().map(FrrObject::Vrf);
         let bgp = self.bgp.values().cloned().map(FrrObject::Bgp);
-        std::iter::once(base).chain(vrfs).chain(bgp).collect()
+        let leaks = self.leaks.values().cloned().map(FrrObject::Leak);
+        std::iter::once(base).chain(vrfs).chain(bgp).chain(leaks).collect()
     }
 
     /// What leads from this view to a newer one.
@@ -90,6 +93,7 @@ impl View {
         }
         compare(&self.vrfs, &newer.vrfs, FrrObject::Vrf, FrrKey::Vrf, &mut changes);
         compare(&self.bgp, &newer.bgp, FrrObject::Bgp, FrrKey::Bgp, &mut changes);
+        compare(&self.leaks, &newer.leaks, FrrObject::Leak, FrrKey::Leak, &mut changes);
         changes
     }
 
@@ -98,6 +102,8 @@ impl View {
         match (operation.verb, &operation.object) {
             (Verb::Remove, FrrObject::Vrf(block)) => !self.vrfs.contains_key(&block.vrf),
             (Verb::Remove, FrrObject::Bgp(instance)) => !self.bgp.contains_key(&instance.vrf),
+            (Verb::Remove, FrrObject::Leak(leak)) => !self.leaks.contains_key(&leak.vrf),
+            (_, FrrObject::Leak(wish)) => self.leaks.get(&wish.vrf) == Some(wish),
             (_, FrrObject::Vrf(wish)) => self.vrfs.get(&wish.vrf).and_then(|block| block.vni) == wish.vni,
             (_, FrrObject::Bgp(wish)) => self
                 .bgp
@@ -112,6 +118,8 @@ impl View {
         match (operation.verb, &operation.object) {
             (Verb::Remove, FrrObject::Vrf(block)) => drop(self.vrfs.remove(&block.vrf)),
             (Verb::Remove, FrrObject::Bgp(instance)) => drop(self.bgp.remove(&instance.vrf)),
+            (Verb::Remove, FrrObject::Leak(leak)) => drop(self.leaks.remove(&leak.vrf)),
+            (_, FrrObject::Leak(wish)) => drop(self.leaks.insert(wish.vrf, wish.clone())),
             (_, FrrObject::Vrf(wish)) => drop(self.vrfs.insert(wish.vrf, wish.clone())),
             (_, FrrObject::Bgp(wish)) => drop(self.bgp.insert(wish.vrf, wish.clone())),
             (_, FrrObject::Base(_)) => {}

@@ -10,7 +10,7 @@ mod originated;
 mod tests;
 mod vrf;
 
-pub use bgp::bgp;
+pub use bgp::{Bgp, bgp};
 pub use evpn::l3vnis;
 pub use originated::originated;
 pub use vrf::{vrf_blocks, vrf_list};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{
     actual::View,
     line::{Direction, Family, Line},
-    object::{BgpSettings, BgpVrf, DRAIN_METRIC, FrrObject, VrfVni},
+    object::{BgpSettings, BgpVrf, DRAIN_METRIC, FrrObject, Leak, VrfVni},
 };
 use crate::{
     model::RouteTarget,
@@ -58,7 +58,11 @@ pub fn lines(operation: &Operation<FrrObject>, seen: &View) -> Result<Vec<Line>,
     match (operation.verb, &operation.object) {
         (Verb::Remove, FrrObject::Vrf(block)) => Ok(vec![Line::NoVrf(block.vrf)]),
         (Verb::Remove, FrrObject::Bgp(instance)) => remove_bgp(instance, seen),
+        (Verb::Remove, FrrObject::Leak(leak)) => {
+            write_leak(&Leak { ipv4: false, ipv6: false, ..leak.clone() }, seen)
+        }
         (verb, FrrObject::Vrf(wish)) => write_vrf(verb, wish, seen),
+        (_, FrrObject::Leak(wish)) => write_leak(wish, seen),
         (_, FrrObject::Bgp(wish)) => write_bgp(wish, seen),
         (_, FrrObject::Base(_)) => Err("the default BGP instance is the operator's".into()),
     }
@@ -96,6 +100,19 @@ fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
         lines.push(Line::Family(family));
         lines.extend(inner);
         lines.push(Line::ExitFamily);
+    }
+    Ok(lines)
+}
+
+/// The default instance is the operator's: of it we say one line in each family, and never make it.
+fn write_leak(wish: &Leak, seen: &View) -> Result<Vec<Line>, String> {
+    let asn = seen.base.asn.ok_or("FRR has no default BGP instance (router bgp AS) that could import")?;
+    let vrf = wish.vrf;
+    let old = seen.leaks.get(&vrf).cloned().unwrap_or(Leak { vrf, ipv4: false, ipv6: false });
+    let families = [(Family::Ipv4, old.ipv4, wish.ipv4), (Family::Ipv6, old.ipv6, wish.ipv6)];
+    let mut lines = vec![Line::DefaultBgp(asn)];
+    for (family, _, on) in families.into_iter().filter(|(_, old, wish)| old != wish) {
+        lines.extend([Line::Family(family), Line::ImportVrf(vrf, on), Line::ExitFamily]);
     }
     Ok(lines)
 }
@@ -174,7 +191,7 @@ fn targets(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::IfName;
+    use crate::{model::IfName, planes::frr::object::BgpBase};
 
     const VRF: &str = "vrf-1001";
 
@@ -209,6 +226,9 @@ mod tests {
         let mut view = View::default();
         for object in objects {
             view.assume(&Operation { verb: Verb::Create, object: object.clone() });
+            if let FrrObject::Base(base) = object {
+                view.base = base.clone();
+            }
         }
         view
     }
@@ -323,6 +343,20 @@ mod tests {
         assert_eq!(imports(&[], &["64999:1001", "65000:1"]), last);
         let replacing = ["route-target import 64999:1001", "no route-target import 64999:1"];
         assert_eq!(imports(&["64999:1"], &["64999:1001"]), replacing);
+    }
+
+    #[test]
+    fn the_default_instance_is_told_only_what_it_lacks() {
+        let leak = |ipv4, ipv6| FrrObject::Leak(Leak { vrf: name(), ipv4, ipv6 });
+        let base = FrrObject::Base(BgpBase { asn: "64512".parse().ok(), ..BgpBase::default() });
+        let lines = |verb, standing: &[FrrObject]| said(verb, leak(true, true), standing);
+        let (open, close) = (["router bgp 64512", "address-family ipv6 unicast"], "exit-address-family");
+        let half = [base.clone(), leak(true, false)];
+        assert_eq!(lines(Verb::Update, &half), [open[0], open[1], "import vrf vrf-1001", close]);
+        let whole = [base, leak(false, true)];
+        assert_eq!(lines(Verb::Remove, &whole), [open[0], open[1], "no import vrf vrf-1001", close]);
+        let operation = Operation { verb: Verb::Create, object: leak(true, true) };
+        assert!(super::lines(&operation, &View::default()).unwrap_err().contains("no default BGP instance"));
     }
 
     #[test]

@@ -43,6 +43,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub struct Options {
     /// The directory of `zebra.vty`, `bgpd.vty` and `mgmtd.vty`: FRR's `--vty_socket`, usually /run/frr.
     pub socket_dir: PathBuf,
+    /// L3VNIs are kept: what keeps EVPN switched off is said.
+    pub evpn: bool,
 }
 
 /// Keeps the sessions with FRR until the reconciler's side of a channel is closed, and then ends after the batch at hand.
@@ -137,13 +139,13 @@ impl Plane {
     async fn serve_with(&mut self, peers: &mut Peers, view: View) -> Result<Infallible, Ended> {
         tracing::info!("the session with FRR is up; VRFs are {}'s", peers.vrf_owner());
         self.report(Report::Whole(view.objects())).await?;
-        let mut seen = Seen::new(view);
+        let mut seen = Seen::new(view, self.options.evpn);
         loop {
             tokio::select! {
                 lost = peers.lost() => return Err(lost.into()),
                 command = self.commands.recv() => match command.ok_or(Closed)? {
                     Command::Read => {
-                        seen = Seen::new(peers.look().await?);
+                        seen = Seen::new(peers.look().await?, self.options.evpn);
                         self.report(Report::Whole(seen.view.objects())).await?;
                     }
                     Command::Apply { id, operations } => self.apply(peers, &mut seen, id, &operations).await?,
@@ -207,6 +209,8 @@ impl Plane {
 
 /// What was last told, and when to look again.
 struct Seen {
+    /// EVPN is wanted.
+    evpn: bool,
     view: View,
     next_look: Instant,
     next_watch: Instant,
@@ -216,9 +220,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(view: View) -> Self {
+    fn new(view: View, evpn: bool) -> Self {
         let now = Instant::now();
         let seen = Self {
+            evpn,
             view,
             next_look: now + LOOK_EVERY,
             next_watch: now + WATCH.0,
@@ -259,7 +264,7 @@ impl Seen {
     }
 
     fn warn(&self) {
-        if !self.view.base.evpn {
+        if self.evpn && !self.view.base.evpn {
             tracing::warn!(
                 "FRR's default `router bgp` has no `advertise-all-vni` in address-family l2vpn evpn: \
                  EVPN is off and no L3VNI will come up"

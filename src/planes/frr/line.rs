@@ -52,6 +52,10 @@ pub enum Line {
     RouterBgp(Asn, IfName),
     /// `no router bgp AS vrf X`
     NoRouterBgp(Asn, IfName),
+    /// `router bgp AS`: the default instance.
+    DefaultBgp(Asn),
+    /// `import vrf X` in the default instance, or its `no`.
+    ImportVrf(IfName, bool),
     /// `bgp router-id A.B.C.D`
     RouterId(Ipv4Addr),
     /// `address-family F`
@@ -114,6 +118,8 @@ impl fmt::Display for Line {
             Self::ExitVrf => f.write_str("exit-vrf"),
             Self::RouterBgp(asn, vrf) => write!(f, "router bgp {asn} vrf {vrf}"),
             Self::NoRouterBgp(asn, vrf) => write!(f, "no router bgp {asn} vrf {vrf}"),
+            Self::DefaultBgp(asn) => write!(f, "router bgp {asn}"),
+            Self::ImportVrf(vrf, on) => write!(f, "{}import vrf {vrf}", no(*on)),
             Self::RouterId(id) => write!(f, "bgp router-id {id}"),
             Self::Family(family) => write!(f, "address-family {family}"),
             Self::ExitFamily => f.write_str("exit-address-family"),
@@ -176,6 +182,8 @@ mod tests {
                 Line::Vni(vni),
                 Line::RouterBgp(asn, vrf),
                 Line::NoRouterBgp(asn, vrf),
+                Line::DefaultBgp(asn),
+                Line::ImportVrf(vrf, on),
                 Line::Rd(target, on),
                 Line::Target(Direction::Import, target, on),
             ];

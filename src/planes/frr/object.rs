@@ -66,14 +66,27 @@ pub struct BgpBase {
     pub evpn: bool,
 }
 
-/// Any object of the FRR plane. As seen, the plane reports every VRF block, every BGP instance of a VRF, and the default
-/// instance.
+/// What the default BGP instance takes over from that of a VRF: `import vrf X`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Leak {
+    /// The VRF.
+    pub vrf: IfName,
+    /// In address-family ipv4 unicast.
+    pub ipv4: bool,
+    /// In address-family ipv6 unicast.
+    pub ipv6: bool,
+}
+
+/// Any object of the FRR plane. As seen, the plane reports every VRF block, every BGP instance of a VRF, the default
+/// instance, and what that one imports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FrrObject {
     /// A VRF block and its VNI.
     Vrf(VrfVni),
     /// A BGP instance.
     Bgp(BgpVrf),
+    /// What the default instance imports from a VRF.
+    Leak(Leak),
     /// The default BGP instance; never part of an operation.
     Base(BgpBase),
 }
@@ -85,6 +98,8 @@ pub enum FrrKey {
     Vrf(IfName),
     /// A BGP instance by VRF.
     Bgp(IfName),
+    /// What the default instance imports by VRF.
+    Leak(IfName),
     /// The default BGP instance.
     Base,
 }
@@ -95,6 +110,7 @@ impl FrrObject {
         match self {
             Self::Vrf(vrf) => FrrKey::Vrf(vrf.vrf),
             Self::Bgp(bgp) => FrrKey::Bgp(bgp.vrf),
+            Self::Leak(leak) => FrrKey::Leak(leak.vrf),
             Self::Base(_) => FrrKey::Base,
         }
     }
@@ -132,6 +148,11 @@ impl fmt::Display for FrrObject {
             Self::Vrf(VrfVni { vrf, vni: Some(vni), .. }) => write!(f, "frr vrf {vrf} vni {vni}"),
             Self::Vrf(VrfVni { vrf, vni: None, .. }) => write!(f, "frr vrf {vrf} no vni"),
             Self::Bgp(bgp) => write!(f, "frr router bgp {} vrf {}: {}", bgp.asn, bgp.vrf, bgp.settings),
+            Self::Leak(Leak { vrf, ipv4, ipv6 }) => {
+                write!(f, "frr import vrf {vrf}:")?;
+                let families = [(ipv4, " ipv4"), (ipv6, " ipv6")];
+                families.iter().filter(|(on, _)| **on).try_for_each(|(_, word)| f.write_str(word))
+            }
             Self::Base(_) => f.write_str("frr default router bgp"),
         }
     }

@@ -7,6 +7,7 @@
 //! last IPv4 address (`fib_disable_ip` in net/ipv4/fib_frontend.c, `fib_flush` sends nothing). The tables concerned are
 //! noted in `stale`; they are to be read again before `flush`.
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::{
     net::IpAddr,
 };
 
+use self::rules::Rules;
 use super::{
     decode::{Event, Hop, Ipv4Settings, LinkFacts, LocalRoute, RouteKey},
     object::*,
@@ -32,6 +34,7 @@ pub struct Actual {
     /// By table, since tables are read again one by one.
     tables: HashMap<u32, HashMap<(Prefix, u32), Hop>>,
     stale: BTreeSet<u32>,
+    rules: Rules,
     touched: Vec<KernelKey>,
     noted: HashSet<KernelKey>,
 }
@@ -41,7 +44,8 @@ pub struct Actual {
 struct Device {
     link: Option<LinkFacts>,
     addresses: HashSet<(IpAddr, u8)>,
-    neighbours: HashMap<IpAddr, MacAddr>,
+    /// With whether they are marked as ours.
+    neighbours: HashMap<IpAddr, (MacAddr, bool)>,
     locals: HashSet<LocalRoute>,
     /// Routes to the prefixes of IPv6 host addresses.
     prefix_routes: HashSet<LocalRoute>,
@@ -75,7 +79,12 @@ impl Actual {
 
     /// The Ethernet address of a permanent neighbour.
     pub fn neighbour(&self, index: u32, ip: IpAddr) -> Option<MacAddr> {
-        self.devices.get(&index)?.neighbours.get(&ip).copied()
+        self.devices.get(&index)?.neighbours.get(&ip).map(|(mac, _)| *mac)
+    }
+
+    /// Rules of others that do the same as this one: priority and protocol.
+    pub fn rule_twins(&self, rule: &Rule) -> impl Iterator<Item = (u32, u8)> {
+        self.rules.twins(rule)
     }
 
     /// The links in the same VRF as this one that have this host address: index and name.
@@ -149,8 +158,8 @@ impl Actual {
                     self.touch_host(index, route.1);
                 }
             }
-            Event::Neighbour(index, ip, mac) => {
-                self.devices.entry(index).or_default().neighbours.insert(ip, mac);
+            Event::Neighbour(index, ip, mac, marked) => {
+                self.devices.entry(index).or_default().neighbours.insert(ip, (mac, marked));
                 self.touch_neighbour(index, ip);
             }
             Event::NeighbourGone(index, ip) => {
@@ -158,6 +167,14 @@ impl Actual {
                 {
                     self.touch_neighbour(index, ip);
                 }
+            }
+            Event::Rule(rule, protocol) => {
+                self.rules.put(&rule, protocol);
+                self.touch(KernelObject::Rule(rule).key());
+            }
+            Event::RuleGone(rule, protocol) => {
+                self.rules.remove(&rule, protocol);
+                self.touch(KernelObject::Rule(rule).key());
             }
         }
     }
@@ -205,7 +222,8 @@ impl Actual {
             let addresses =
                 device.addresses.iter().map(|&(ip, length)| self.address_of(*index, dev, ip, length));
             objects.extend(addresses.map(KernelObject::Address));
-            let neighbours = device.neighbours.iter().map(|(&ip, &mac)| Neighbour { dev, ip, mac });
+            let neighbours = device.neighbours.iter();
+            let neighbours = neighbours.map(|(&ip, &(mac, marked))| Neighbour { dev, ip, mac, marked });
             objects.extend(neighbours.map(KernelObject::Neighbour));
         }
         for (&table, routes) in &self.tables {
@@ -214,6 +232,7 @@ impl Actual {
             });
             objects.extend(routes.map(KernelObject::Route));
         }
+        objects.extend(self.rules.ours().map(KernelObject::Rule));
         objects
     }
 
@@ -234,8 +253,12 @@ impl Actual {
                 Some(KernelObject::Route(Route { table, prefix, metric, next_hop: self.next_hop(hop)? }))
             }
             KernelKey::Neighbour(dev, ip) => {
-                let mac = self.neighbour(self.index(dev)?, ip)?;
-                Some(KernelObject::Neighbour(Neighbour { dev, ip, mac }))
+                let (mac, marked) = *self.devices.get(&self.index(dev)?)?.neighbours.get(&ip)?;
+                Some(KernelObject::Neighbour(Neighbour { dev, ip, mac, marked }))
+            }
+            KernelKey::Rule(to, table, priority) => {
+                let rule = Rule { to, table, priority };
+                self.rules.has_ours(&rule).then_some(KernelObject::Rule(rule))
             }
         }
     }
@@ -246,6 +269,7 @@ impl Actual {
         let kind = match &facts.kind {
             LinkKind::Veth { .. } if facts.elsewhere => LinkKind::Veth { peer: Some(facts.name) },
             LinkKind::Veth { .. } => LinkKind::Veth { peer: facts.peer.and_then(name_of) },
+            LinkKind::Vlan { tag, .. } => LinkKind::Vlan { of: facts.peer.and_then(name_of), tag: *tag },
             other => other.clone(),
         };
         Some(Link {
@@ -483,7 +507,8 @@ impl LinkFacts {
 }
 
 impl Hop {
-    fn index(self) -> Option<u32> {
+    /// The link that it leads to.
+    pub fn index(self) -> Option<u32> {
         match self {
             Self::Link(index) | Self::Via(_, index) => Some(index),
             Self::Unreachable | Self::Other => None,

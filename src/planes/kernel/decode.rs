@@ -6,17 +6,18 @@
 
 mod link;
 mod route;
+mod rule;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
 use super::{
-    object::{LinkKind, Settings},
+    object::{LinkKind, ROUTE_PROTOCOL, Rule, Settings},
     uapi::*,
     wire::{self, Malformed, Message, attributes, half, number},
 };
-use crate::model::{IfName, MacAddr, Prefix, Vni};
+use crate::model::{IfName, MacAddr, Mark, Prefix};
 
 /// What one message tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +46,14 @@ pub enum Event {
     PrefixRoute(u32, LocalRoute),
     /// That route is not there any more.
     PrefixRouteGone(u32, LocalRoute),
-    /// A permanent neighbour.
-    Neighbour(u32, IpAddr, MacAddr),
+    /// A permanent neighbour, and whether it carries our protocol number.
+    Neighbour(u32, IpAddr, MacAddr, bool),
     /// No permanent neighbour of this address is there.
     NeighbourGone(u32, IpAddr),
+    /// A rule that sends a destination to a table, and its protocol.
+    Rule(Rule, u8),
+    /// That rule is not there any more.
+    RuleGone(Rule, u8),
 }
 
 /// A link as its message has it: other links by index.
@@ -56,9 +61,9 @@ pub enum Event {
 pub struct LinkFacts {
     /// Its name.
     pub name: IfName,
-    /// Its kind; a veth's peer is in `peer`.
+    /// Its kind; a veth's peer, and what a VLAN is of, are in `peer`.
     pub kind: LinkKind,
-    /// Index of the other end of a veth pair, where that is in this namespace.
+    /// Index of the other end of a veth pair, or of the link that a VLAN is of, where that is in this namespace.
     pub peer: Option<u32>,
     /// The other end of a veth pair is in another namespace.
     pub elsewhere: bool,
@@ -69,7 +74,7 @@ pub struct LinkFacts {
     /// MTU in bytes.
     pub mtu: u32,
     /// From an alias of ours.
-    pub owner: Option<Vni>,
+    pub owner: Option<Mark>,
     /// Per-device settings.
     pub settings: Settings,
     /// Ethernet address.
@@ -123,13 +128,13 @@ pub enum Hop {
 }
 
 /// The alias that marks a link as ours.
-pub fn alias(owner: Vni) -> String {
+pub fn alias(owner: Mark) -> String {
     format!("bgp-agent {owner}")
 }
 
-fn owner(text: &str) -> Option<Vni> {
-    let vni = text.strip_prefix("bgp-agent ")?.parse().ok()?;
-    (alias(vni) == text).then_some(vni)
+fn owner(text: &str) -> Option<Mark> {
+    let mark = text.strip_prefix("bgp-agent ")?.parse().ok()?;
+    (alias(mark) == text).then_some(mark)
 }
 
 /// What a notification or a part of a dump tells; None: nothing for us.
@@ -139,6 +144,7 @@ pub fn event(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
         RTM_NEWADDR | RTM_DELADDR => address(message),
         RTM_NEWROUTE | RTM_DELROUTE => route::event(message, false),
         RTM_NEWNEIGH | RTM_DELNEIGH => neighbour(message),
+        RTM_NEWRULE | RTM_DELRULE => rule::event(message),
         RTM_NEWNETCONF => ipv4_settings(message),
         _ => Ok(None),
     }
@@ -194,9 +200,10 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
         return Ok(None);
     }
     let (index, state) = (word(&head[4..])?, half(head, 8).unwrap_or_default());
-    let (mut destination, mut address) = (None, None);
+    let (mut destination, mut address, mut marked) = (None, None, false);
     for attribute in attributes(body) {
         match attribute? {
+            (NDA_PROTOCOL, value) => marked = value == [ROUTE_PROTOCOL],
             (NDA_DST, value) => destination = Some(ip(value)?),
             (NDA_LLADDR, value) => address = mac(value),
             _ => {}
@@ -205,7 +212,7 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
     let Some(ip) = destination else { return Ok(None) };
     let permanent = message.kind == RTM_NEWNEIGH && state & NUD_PERMANENT != 0;
     Ok(Some(match address {
-        Some(mac) if permanent => Event::Neighbour(index, ip, mac),
+        Some(mac) if permanent => Event::Neighbour(index, ip, mac, marked),
         _ => Event::NeighbourGone(index, ip),
     }))
 }

@@ -30,6 +30,8 @@ pub enum Question {
     },
     /// All neighbours.
     Neighbours,
+    /// All rules of this family.
+    Rules(u8),
 }
 
 /// Which routes are asked for.
@@ -48,7 +50,9 @@ pub enum Which {
 impl Question {
     /// All that the plane knows is asked by these, in this order.
     pub fn everything() -> impl Iterator<Item = Self> {
-        [Self::Links, Self::Addresses, Self::Neighbours].into_iter().chain(Self::tables(None))
+        let rules = [Self::Rules(AF_INET), Self::Rules(AF_INET6)];
+        let first = [Self::Links, Self::Addresses, Self::Neighbours].into_iter();
+        first.chain(Self::tables(None)).chain(rules)
     }
 
     /// What the plane knows of one table, or of all.
@@ -67,6 +71,7 @@ impl Question {
             Self::Addresses => (RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP),
             Self::Routes { .. } => (RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP),
             Self::Neighbours => (RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP),
+            Self::Rules(_) => (RTM_GETRULE, NLM_F_REQUEST | NLM_F_DUMP),
         };
         w.message(kind, flags, sequence, |w| match self {
             Self::Links => {
@@ -75,6 +80,7 @@ impl Question {
             }
             Self::Addresses => w.fixed(&[0; 8]),
             Self::Neighbours => w.fixed(&[0; 12]),
+            Self::Rules(family) => w.fixed(&[family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Routes { family, table, which } => {
                 let (protocol, kind) = match which {
                     Which::Ours => (ROUTE_PROTOCOL, RTN_UNSPEC),

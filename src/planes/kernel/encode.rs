@@ -171,6 +171,10 @@ pub fn operation(
         KernelObject::Address(object) => address(step, verb, object, scene, out),
         KernelObject::Route(object) => route(step, verb, object, scene, out),
         KernelObject::Neighbour(object) => neighbour(step, verb, object, scene, out),
+        KernelObject::Rule(object) => {
+            rule(step, verb, object, scene, out);
+            Ok(())
+        }
     }
 }
 
@@ -380,6 +384,34 @@ fn neighbour(
     Ok(())
 }
 
+/// Rules of different protocols stand side by side (`rule_exists` in net/core/fib_rules.c compares it), so ours is made
+/// beside any other. One that does the same for somebody else, as the Python agent's, is taken over: it goes when ours is
+/// there, for it would stay when ours goes.
+fn rule(step: Step, verb: Verb, object: &Rule, scene: &Scene<'_>, out: &mut Requests) {
+    if verb == Verb::Remove {
+        let step = Step { fine: &[Errno::NOENT], ..step };
+        out.message(step, RTM_DELRULE, 0, |w| write_rule(w, object, ROUTE_PROTOCOL));
+        return;
+    }
+    let fine = &[Errno::EXIST];
+    out.message(Step { fine, ..step }, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, |w| {
+        write_rule(w, object, ROUTE_PROTOCOL);
+    });
+    for (priority, protocol) in scene.actual.rule_twins(object) {
+        let step = Step { doing: "take the place of one that does the same", fine: &[Errno::NOENT], ..step };
+        let twin = Rule { priority, ..object.clone() };
+        out.message(step, RTM_DELRULE, 0, |w| write_rule(w, &twin, protocol));
+    }
+}
+
+fn write_rule(w: &mut Writer, object: &Rule, protocol: u8) {
+    w.fixed(&[family(object.to.addr()), object.to.prefix_len(), 0, 0, 0, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0]);
+    w.ip(FRA_DST, object.to.addr());
+    w.number(FRA_TABLE, object.table);
+    w.number(FRA_PRIORITY, object.priority);
+    w.attribute(FRA_PROTOCOL, &[protocol]);
+}
+
 fn write_neighbour(w: &mut Writer, index: u32, object: &Neighbour) {
     w.fixed(&[family(object.ip), 0, 0, 0]);
     w.fixed(&index.to_ne_bytes());
@@ -387,4 +419,7 @@ fn write_neighbour(w: &mut Writer, index: u32, object: &Neighbour) {
     w.fixed(&[low, high, 0, 0]);
     w.ip(NDA_DST, object.ip);
     w.attribute(NDA_LLADDR, &object.mac.0);
+    if object.marked {
+        w.attribute(NDA_PROTOCOL, &[ROUTE_PROTOCOL]);
+    }
 }

@@ -1,13 +1,13 @@
-//! What the kernel plane keeps: links, addresses, routes, neighbours, named as an operator names them (no ifindex).
+//! What the kernel plane keeps: links, addresses, routes, neighbours, rules, named as an operator names them (no ifindex).
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::model::{IfName, MacAddr, Prefix, Vni};
+use crate::model::{IfName, MacAddr, Mark, Prefix};
 
-/// The routing protocol number that marks our routes: free in iproute2's rt_protos and in FRR's lib/zebra (186 to 198)
+/// The routing protocol number that marks our routes, rules and neighbours on devices of others: free in iproute2's rt_protos and in FRR's lib/zebra (186 to 198)
 /// and in OVN (84).
 pub const ROUTE_PROTOCOL: u8 = 182;
 
@@ -32,6 +32,13 @@ pub enum LinkKind {
     },
     /// A dummy.
     Dummy,
+    /// A VLAN of another link.
+    Vlan {
+        /// The other link; as seen: None where it is in another namespace.
+        of: Option<IfName>,
+        /// The VLAN's number.
+        tag: u16,
+    },
     /// One end of a veth pair; made together with the other end, which is a link object of its own.
     Veth {
         /// Name of the other end; as seen: None where it is not known yet, and this end's own name where the other is in
@@ -55,8 +62,8 @@ pub struct Link {
     pub up: bool,
     /// MTU in bytes; as wished: None leaves it as the kernel makes it.
     pub mtu: Option<u32>,
-    /// Whose it is, by its alias `bgp-agent VNI`; None: not ours.
-    pub owner: Option<Vni>,
+    /// Whose it is, by its alias `bgp-agent VNI` or `bgp-agent underlay`; None: not ours.
+    pub owner: Option<Mark>,
     /// Per-device settings.
     pub settings: Settings,
     /// Ethernet address; as wished: None takes what the kernel gives.
@@ -77,14 +84,14 @@ pub struct Settings {
     pub plain: bool,
 }
 
-/// A host address (/32 or /128) on a link.
+/// An address on a link.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The link.
     pub dev: IfName,
     /// The address.
     pub ip: IpAddr,
-    /// Prefix length; as wished always that of a host.
+    /// Prefix length; that of a host, but for subnets that are advertised as such.
     pub length: u8,
     /// The kernel holds a `local` route for it, or for IPv6 one to its prefix. Never wished on a dummy in a VRF: it would
     /// swallow the tenant's traffic. As seen: told of dummies in a VRF alone, false of all others.
@@ -126,10 +133,23 @@ pub struct Neighbour {
     pub ip: IpAddr,
     /// Its Ethernet address.
     pub mac: MacAddr,
+    /// It carries our routing protocol number: wished on devices that are not ours.
+    pub marked: bool,
+}
+
+/// A rule of the routing policy database that sends what goes to a destination to a table, and has no other selector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// The destination.
+    pub to: Prefix,
+    /// The table that it is looked up in.
+    pub table: u32,
+    /// Its place among the rules: the smaller, the sooner.
+    pub priority: u32,
 }
 
 /// Any object of the kernel plane. As seen, the plane reports: every link (foreign ones too: they may clash); every
-/// address (VTEP addresses are looked for among them); routes of our protocol; permanent neighbours.
+/// address (VTEP addresses are looked for among them); routes and rules of our protocol; permanent neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KernelObject {
     /// A link.
@@ -140,6 +160,8 @@ pub enum KernelObject {
     Route(Route),
     /// A neighbour.
     Neighbour(Neighbour),
+    /// A rule.
+    Rule(Rule),
 }
 
 /// What names an object of the kernel plane.
@@ -153,6 +175,8 @@ pub enum KernelKey {
     Route(u32, Prefix, u32),
     /// A neighbour by link and address.
     Neighbour(IfName, IpAddr),
+    /// A rule by destination, table and priority.
+    Rule(Prefix, u32, u32),
 }
 
 impl fmt::Display for KernelKey {
@@ -164,6 +188,7 @@ impl fmt::Display for KernelKey {
                 write!(f, "route {prefix} metric {metric} in table {table}")
             }
             Self::Neighbour(dev, ip) => write!(f, "neighbour {ip} on {dev}"),
+            Self::Rule(to, table, priority) => write!(f, "rule {priority} to {to} table {table}"),
         }
     }
 }
@@ -176,6 +201,7 @@ impl KernelObject {
             Self::Address(address) => KernelKey::Address(address.dev, address.ip, address.length),
             Self::Route(route) => KernelKey::Route(route.table, route.prefix, route.metric),
             Self::Neighbour(neighbour) => KernelKey::Neighbour(neighbour.dev, neighbour.ip),
+            Self::Rule(rule) => KernelKey::Rule(rule.to, rule.table, rule.priority),
         }
     }
 }
@@ -215,6 +241,12 @@ impl From<Neighbour> for KernelObject {
     }
 }
 
+impl From<Rule> for KernelObject {
+    fn from(rule: Rule) -> Self {
+        Self::Rule(rule)
+    }
+}
+
 impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -222,6 +254,8 @@ impl fmt::Display for LinkKind {
             Self::Bridge => f.write_str("bridge"),
             Self::Vxlan { id, port, local } => write!(f, "vxlan id {id} port {port} local {local}"),
             Self::Dummy => f.write_str("dummy"),
+            Self::Vlan { of: Some(of), tag } => write!(f, "vlan {tag} of {of}"),
+            Self::Vlan { of: None, tag } => write!(f, "vlan {tag}"),
             Self::Veth { peer: Some(peer) } => write!(f, "veth peer {peer}"),
             Self::Veth { peer: None } => f.write_str("veth"),
             Self::Other(kind) => write!(f, "{}", if kind.is_empty() { "device" } else { kind }),
@@ -252,6 +286,7 @@ impl fmt::Display for KernelObject {
             Self::Neighbour(neighbour) => {
                 write!(f, "neighbour {} {} on {}", neighbour.ip, neighbour.mac, neighbour.dev)
             }
+            Self::Rule(rule) => write!(f, "{}", KernelKey::Rule(rule.to, rule.table, rule.priority)),
         }
     }
 }

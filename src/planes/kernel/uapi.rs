@@ -42,14 +42,19 @@ pub const RTM_GETROUTE: u16 = 26;
 pub const RTM_NEWNEIGH: u16 = 28;
 pub const RTM_DELNEIGH: u16 = 29;
 pub const RTM_GETNEIGH: u16 = 30;
+pub const RTM_NEWRULE: u16 = 32;
+pub const RTM_DELRULE: u16 = 33;
+pub const RTM_GETRULE: u16 = 34;
 pub const RTM_NEWNETCONF: u16 = 80;
 pub const RTNLGRP_LINK: u32 = 1;
 pub const RTNLGRP_NEIGH: u32 = 3;
 pub const RTNLGRP_IPV4_IFADDR: u32 = 5;
 pub const RTNLGRP_IPV4_MROUTE: u32 = 6;
 pub const RTNLGRP_IPV4_ROUTE: u32 = 7;
+pub const RTNLGRP_IPV4_RULE: u32 = 8;
 pub const RTNLGRP_IPV6_IFADDR: u32 = 9;
 pub const RTNLGRP_IPV6_ROUTE: u32 = 11;
+pub const RTNLGRP_IPV6_RULE: u32 = 19;
 pub const RTNLGRP_IPV4_NETCONF: u32 = 24;
 pub const RTNLGRP_IPV6_NETCONF: u32 = 25;
 pub const RTNLGRP_MPLS_NETCONF: u32 = 28;
@@ -78,6 +83,15 @@ pub const RTA_TABLE: u16 = 15;
 pub const RTA_VIA: u16 = 18;
 pub const RTA_NH_ID: u16 = 30;
 
+// fib_rules.h
+pub const FR_ACT_TO_TBL: u8 = 1;
+pub const FIB_RULE_INVERT: u32 = 2;
+pub const FRA_DST: u16 = 1;
+pub const FRA_PRIORITY: u16 = 6;
+pub const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+pub const FRA_TABLE: u16 = 15;
+pub const FRA_PROTOCOL: u16 = 21;
+
 // socket.h, if.h
 pub const AF_UNSPEC: u8 = 0;
 pub const AF_INET: u8 = 2;
@@ -105,6 +119,7 @@ pub const IFLA_VXLAN_LOCAL: u16 = 4;
 pub const IFLA_VXLAN_LEARNING: u16 = 7;
 pub const IFLA_VXLAN_PORT: u16 = 15;
 pub const IFLA_VXLAN_LOCAL6: u16 = 17;
+pub const IFLA_VLAN_ID: u16 = 1;
 pub const VETH_INFO_PEER: u16 = 1;
 pub const IFLA_INET_CONF: u16 = 1;
 pub const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -122,5 +137,6 @@ pub const IFA_F_NODAD: u32 = 0x02;
 // neighbour.h
 pub const NDA_DST: u16 = 1;
 pub const NDA_LLADDR: u16 = 2;
+pub const NDA_PROTOCOL: u16 = 12;
 pub const NUD_PERMANENT: u16 = 0x80;
 pub const NTF_PROXY: u8 = 0x08;

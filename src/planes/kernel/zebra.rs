@@ -57,7 +57,7 @@ pub fn weight(operation: &Operation<KernelObject>) -> usize {
             Prefix::V4(_) => 896,
             Prefix::V6(_) => 1344,
         },
-        KernelObject::Neighbour(_) => 896,
+        KernelObject::Neighbour(_) | KernelObject::Rule(_) => 896,
     }
 }
 

@@ -4,11 +4,11 @@ use std::{net::IpAddr, time::Instant};
 
 use super::Core;
 use crate::{
-    model::Vni,
     planes::kernel::object::{KernelKey, KernelObject},
     reconcile::{
         object::{Key, Object, PlaneId},
         owner::{Owner, owner},
+        part::Part,
     },
 };
 
@@ -17,7 +17,7 @@ pub struct Leaving {
     /// Its key.
     pub key: Key,
     /// Whose it is.
-    pub vni: Vni,
+    pub part: Part,
     /// The address.
     pub ip: IpAddr,
 }
@@ -35,10 +35,10 @@ impl Core {
         for (key, object) in &self.actual {
             let Object::Kernel(KernelObject::Address(address)) = object else { continue };
             let former = self.former.get(key).copied();
-            let Owner::Tenant(vni) = owner(object, &self.actual, &self.ledger, former) else { continue };
+            let Owner::Part(part) = owner(object, &self.actual, &self.ledger, former) else { continue };
             count += 1;
             if !self.wished.contains_key(key) {
-                leaving.push(Leaving { key: key.clone(), vni, ip: address.ip });
+                leaving.push(Leaving { key: key.clone(), part, ip: address.ip });
             }
         }
         (count, leaving)
@@ -48,8 +48,8 @@ impl Core {
     pub fn braked(&self) -> Vec<Leaving> {
         let leaving = |key: &Key| match key {
             Key::Kernel(KernelKey::Address(_, ip, _)) => {
-                let vni = self.open.get(key).and_then(|open| open.slice)?;
-                Some(Leaving { key: key.clone(), vni, ip: *ip })
+                let part = self.open.get(key).and_then(|open| open.slice)?;
+                Some(Leaving { key: key.clone(), part, ip: *ip })
             }
             _ => None,
         };

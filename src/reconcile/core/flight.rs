@@ -7,7 +7,7 @@ use std::{
 
 use super::{Batch, Core, Learned, Open};
 use crate::{
-    model::{IfName, Vni},
+    model::IfName,
     planes::{
         Command, Operation, Outcome, Verb,
         frr::object::{FrrObject, VrfVni},
@@ -17,13 +17,14 @@ use crate::{
         object::{Key, Object, PlaneId},
         order::{self, Rank},
         pace::Turn,
+        part::Part,
         retry,
         slice::{Hold, Side, Slice},
     },
 };
 
 /// Batches that are being put together, by plane; a slice that goes alone has one of its own, behind that of all others.
-type Batches = BTreeMap<(PlaneId, Option<Option<Vni>>), Batch>;
+type Batches = BTreeMap<(PlaneId, Option<Option<Part>>), Batch>;
 
 impl Core {
     /// The next commands; empty where nothing can be done now.
@@ -65,14 +66,15 @@ impl Core {
         commands
     }
 
-    fn say_what_was_not_said(&mut self, slice: Option<Vni>) {
+    fn say_what_was_not_said(&mut self, slice: Option<Part>) {
         let is_open = |slice: &Slice| slice.open_keys(Side::Build) + slice.open_keys(Side::Remove) > 0;
         if self.slices.get(&slice).is_some_and(is_open) {
             return;
         }
         let unsaid = self.said.settled(slice);
         if unsaid > 0 {
-            tracing::info!(vni = ?slice.map(Vni::get), unsaid, "nothing is refused any more; so often it was not said");
+            let part = slice.map(|part| part.to_string());
+            tracing::info!(part, unsaid, "nothing is refused any more; so often it was not said");
         }
     }
 
@@ -87,7 +89,7 @@ impl Core {
 
     /// The planes that this slice has to wait for: nothing is sent behind a batch that its peer may die of, and of such
     /// batches one at a time.
-    fn kept_from(&self, slice: Option<Vni>, batches: &Batches) -> BTreeSet<PlaneId> {
+    fn kept_from(&self, slice: Option<Part>, batches: &Batches) -> BTreeSet<PlaneId> {
         let is_alone = |plane: &PlaneId, slice| self.alone.contains(&(*plane, slice));
         let in_flight = self.flights.values().filter(|(plane, batch)| {
             let open = batch.first().and_then(|(key, _)| self.open.get(key));
@@ -100,15 +102,27 @@ impl Core {
     /// Where a tenant that waits has a port, or will have one: a flow that is nobody's yet may turn out to be its.
     fn adopting_bridges(&self) -> BTreeSet<IfName> {
         let waiting = self.slices.iter().filter(|(_, slice)| !slice.waiting.is_empty());
-        let bridges = |(vni, slice): (&Option<Vni>, &Slice)| {
-            let stands = vni.iter().flat_map(|vni| self.node.bridges_of(*vni));
-            stands.chain(slice.bridges.iter().copied()).collect::<Vec<_>>()
+        let all = || {
+            self.planes.keys().filter_map(|plane| match plane {
+                PlaneId::Flows(bridge) => Some(*bridge),
+                _ => None,
+            })
+        };
+        let bridges = |(part, slice): (&Option<Part>, &Slice)| match part {
+            // Which bridge a provider network is on may be just what is not known.
+            Some(Part::Network(_)) if slice.bridges.is_empty() => all().collect::<Vec<_>>(),
+            part => {
+                let vni = part.and_then(Part::vni);
+                let stands = vni.iter().flat_map(|vni| self.node.bridges_of(*vni));
+                stands.chain(slice.bridges.iter().copied()).collect()
+            }
         };
         waiting.flat_map(bridges).collect()
     }
 
-    fn ready_of(&mut self, slice: Option<Vni>, now: Instant, batches: &mut Batches) {
+    fn ready_of(&mut self, slice: Option<Part>, now: Instant, batches: &mut Batches) {
         let removable = self.removable_to(slice);
+        let founded = slice.is_none_or(|part| self.is_founded(part));
         let kept = if self.alone.is_empty() { BTreeSet::new() } else { self.kept_from(slice, batches) };
         if !kept.is_empty() {
             self.active.insert(slice);
@@ -126,7 +140,11 @@ impl Core {
             return;
         };
         // What attracts traffic waits until the way for it is complete.
-        let buildable = if held.waiting.is_empty() { order::RANKS as Rank } else { order::ADVERTISE };
+        let buildable = match held.waiting.is_empty() {
+            _ if !founded => 0,
+            true => order::RANKS as Rank,
+            false => order::ADVERTISE,
+        };
         let mut ready = held.take_ready(Side::Build, writable, buildable);
         ready.extend(held.take_ready(Side::Remove, writable, removable));
         for key in ready {
@@ -174,25 +192,52 @@ impl Core {
     /// The first rank of a slice that may not be removed now: nothing goes while something that must go before it may
     /// still be there unseen, and of a tenant whose frame is not complete only addresses go. What is no tenant's waits for
     /// all withdrawals.
-    fn removable_to(&self, slice: Option<Vni>) -> Rank {
+    fn removable_to(&self, slice: Option<Part>) -> Rank {
         let Some(held) = self.slices.get(&slice) else {
             return 0;
         };
         if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() {
             return 0;
         }
-        let Some(vni) = slice else {
+        let Some(part) = slice else {
             let withdraws = |slice: &Slice| slice.open_at(Side::Remove, order::WITHDRAW) > 0;
             return if self.slices.values().any(withdraws) { 0 } else { order::RANKS as Rank };
         };
         if !held.waiting.is_empty() {
             return order::WITHDRAW + 1;
         }
-        // Flows of its that are known are open themselves; on other bridges it has none.
-        if !self.node.bridges_of(vni).all(|bridge| self.is_whole(PlaneId::Flows(bridge))) {
+        // Where a provider network's way is not known, what leads to its addresses may be what stands.
+        let waits = |part: &Option<Part>, held: &Slice| {
+            matches!(part, Some(Part::Network(_))) && !held.waiting.is_empty()
+        };
+        if part == Part::Base && self.slices.iter().any(|(part, held)| waits(part, held)) {
+            return order::WITHDRAW + 1;
+        }
+        if self.above(part).any(|(_, above)| above.open_keys(Side::Remove) > 0) {
+            return order::WITHDRAW + 1;
+        }
+        if !self.are_flows_known(part) {
             return order::REMOVE_FLOWS;
         }
         if !self.is_whole(PlaneId::Frr) { order::REMOVE_FRR } else { order::RANKS as Rank }
+    }
+
+    /// Flows of a part that are known are open themselves. A VNI has none on bridges where it has no port; of the BGP mode,
+    /// any bridge may have some.
+    fn are_flows_known(&self, part: Part) -> bool {
+        let is_whole = |bridge| self.is_whole(PlaneId::Flows(bridge));
+        match part {
+            Part::Vni(vni) => self.node.bridges_of(vni).all(is_whole),
+            _ => self.planes.iter().all(|(plane, state)| !matches!(plane, PlaneId::Flows(_)) || state.whole),
+        }
+    }
+
+    /// All that this part stands on stands.
+    fn is_founded(&self, part: Part) -> bool {
+        part.ancestors().all(|one| match self.slices.get(&Some(one)) {
+            Some(slice) => slice.waiting.is_empty() && slice.open_keys(Side::Build) == 0,
+            None => true,
+        })
     }
 
     pub(super) fn land(&mut self, id: u64, outcomes: Vec<Outcome>, now: Instant, learned: &mut Learned) {
@@ -329,7 +374,7 @@ impl Core {
 
     /// Something of these slices stands that did not: what was refused may have lacked just that, as a route whose gateway
     /// had no route yet. It does not wait for its time.
-    fn try_again(&mut self, slices: &BTreeSet<Option<Vni>>) {
+    fn try_again(&mut self, slices: &BTreeSet<Option<Part>>) {
         let refused = |key: &&Key| {
             self.open.get(*key).is_some_and(|open| {
                 slices.contains(&open.slice) && matches!(open.hold, Some(Hold::Refused(_)))

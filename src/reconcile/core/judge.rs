@@ -2,7 +2,6 @@
 
 use super::{Core, Open};
 use crate::{
-    model::Vni,
     planes::{
         Operation, Verb,
         frr::object::{FrrKey, FrrObject, VrfVni},
@@ -13,13 +12,14 @@ use crate::{
         object::{Key, Object},
         order::{self, Rank},
         owner::{Owner, owner},
-        slice::{Hold, Side},
+        part::Part,
+        slice::{Hold, Side, Slice},
     },
 };
 
 /// Where a key stands.
 struct Assessment {
-    slice: Option<Vni>,
+    slice: Option<Part>,
     side: Side,
     rank: Rank,
     hold: Option<Hold>,
@@ -78,7 +78,10 @@ impl Core {
         if let Some(Hold::Clash(reason)) = &open.hold
             && self.said.is_new(open.slice, reason)
         {
-            tracing::warn!(vni = ?open.slice.map(Vni::get), "held: {reason}");
+            match open.slice {
+                Some(part) => tracing::warn!(%part, "held: {reason}"),
+                None => tracing::warn!("held: {reason}"),
+            }
         }
         self.open.insert(key.clone(), open);
     }
@@ -99,6 +102,28 @@ impl Core {
             // Orphans wait for all withdrawals.
             self.active.insert(None);
         }
+        let Some(part) = open.slice else { return };
+        match open.side {
+            Side::Remove => self.active.extend(part.ancestors().map(Some)),
+            Side::Build => self.activate_children(part),
+        }
+    }
+
+    /// What stands on this part may be built, once nothing of it is open.
+    pub fn activate_children(&mut self, part: Part) {
+        if self.slices.get(&Some(part)).is_none_or(|slice| slice.open_keys(Side::Build) == 0) {
+            let above: Vec<_> = self.above(part).map(|(above, _)| Some(above)).collect();
+            self.active.extend(above);
+        }
+    }
+
+    /// The slices of what stands on a part, as far as there is something open in them.
+    pub fn above(&self, part: Part) -> impl Iterator<Item = (Part, &Slice)> {
+        let stands_on_it = move |(above, slice): (&Option<Part>, _)| {
+            above.filter(|above| above.ancestors().any(|one| one == part)).zip(Some(slice))
+        };
+        let firsts = part.first_above().into_iter();
+        firsts.flat_map(move |first| self.slices.range(Some(first)..).map_while(stands_on_it))
     }
 
     fn assess(&self, key: &Key, stood: bool) -> Option<Assessment> {
@@ -106,11 +131,11 @@ impl Core {
             return Some(assessment);
         }
         let actual = self.actual.get(key);
-        if let Some((vni, wished)) = self.wished.get(key) {
+        if let Some((part, wished)) = self.wished.get(key) {
             let hold = match actual {
                 None => missing(wished),
                 Some(_) if self.steps_back(wished) => None,
-                Some(actual) => match compare(wished, actual, self.past(*vni, stood)) {
+                Some(actual) => match compare(wished, actual, self.past(*part, stood)) {
                     Verdict::Same => return None,
                     Verdict::Change | Verdict::Rebuild => None,
                     Verdict::Settling(reason) => Some(Hold::Settling(reason)),
@@ -122,12 +147,12 @@ impl Core {
                 (Some(Hold::Clash(_)), Object::Frr(FrrObject::Bgp(_))) => order::INSTANCE_FIRST,
                 _ => self.build_rank(wished),
             };
-            return Some(Assessment { slice: Some(*vni), side: Side::Build, rank, hold });
+            return Some(Assessment { slice: Some(*part), side: Side::Build, rank, hold });
         }
         let actual = actual?;
         let slice = match owner(actual, &self.actual, &self.ledger, self.former.get(key).copied()) {
             Owner::Foreign => return None,
-            Owner::Tenant(vni) => Some(vni),
+            Owner::Part(part) => Some(part),
             Owner::Orphan => None,
         };
         let hold = self.brake.holds(key).then_some(Hold::Braked);
@@ -136,16 +161,16 @@ impl Core {
 
     /// What stands as wished, or is gone as wished, is open all the same while it is to be told again.
     fn assess_untold(&self, key: &Key) -> Option<Assessment> {
-        let (vni, object) = self.untold.get(key)?;
+        let (part, object) = self.untold.get(key)?;
         let (side, rank) = match self.wished.contains_key(key) {
             true => (Side::Build, order::build(object)),
             false => (Side::Remove, order::remove(object)),
         };
-        Some(Assessment { slice: Some(*vni), side, rank, hold: None })
+        Some(Assessment { slice: Some(*part), side, rank, hold: None })
     }
 
-    fn past(&self, vni: Vni, stood: bool) -> Past {
-        Past { held: self.ledger.get(vni).is_some(), stood }
+    fn past(&self, part: Part, stood: bool) -> Past {
+        Past { held: part.vni().is_some_and(|vni| self.ledger.get(vni).is_some()), stood }
     }
 
     fn build_rank(&self, wished: &Object) -> Rank {
@@ -165,12 +190,12 @@ impl Core {
         let has_vni = matches!(self.actual.get(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
             Some(Object::Frr(FrrObject::Vrf(seen))) if seen.vni.is_some());
         let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
-        let Some((vni, wished)) = self.wished.get(&instance).filter(|_| has_vni) else {
+        let Some((part, wished)) = self.wished.get(&instance).filter(|_| has_vni) else {
             return false;
         };
         match self.actual.get(&instance) {
             None => matches!(wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
-            Some(actual) => matches!(compare(wished, actual, self.past(*vni, false)), Verdict::Clash(_)),
+            Some(actual) => matches!(compare(wished, actual, self.past(*part, false)), Verdict::Clash(_)),
         }
     }
 
@@ -185,7 +210,7 @@ impl Core {
             };
             return Some(Operation { verb, object: object.clone() });
         }
-        let Some((vni, wished)) = self.wished.get(key) else {
+        let Some((part, wished)) = self.wished.get(key) else {
             return Some(match actual? {
                 // FRR's VRF goes in two steps.
                 Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => return without_vni(actual?),
@@ -199,7 +224,7 @@ impl Core {
             return without_vni(actual);
         }
         let stood = self.open.get(key).is_some_and(|open| open.stood);
-        match compare(wished, actual, self.past(*vni, stood)) {
+        match compare(wished, actual, self.past(*part, stood)) {
             Verdict::Rebuild => Some(Operation { verb: Verb::Remove, object: actual.clone() }),
             _ => Some(Operation { verb: Verb::Update, object: wished.clone() }),
         }

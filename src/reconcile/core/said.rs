@@ -1,16 +1,16 @@
-//! What was warned of already, by VNI: a reason that a thousand objects share, or that comes back with every try, is one line
-//! in the log. It may be said again once nothing of the VNI is open any more.
+//! What was warned of already, by part: a reason that a thousand objects share, or that comes back with every try, is one line
+//! in the log. It may be said again once nothing of the part is open any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Vni;
+use crate::reconcile::part::Part;
 
-/// How many reasons of one VNI are said. Each may name another object: then the status tells the rest.
+/// How many reasons of one part are said. Each may name another object: then the status tells the rest.
 const MOST: usize = 32;
 
 /// What was said, and how much was not.
 #[derive(Debug, Default)]
-pub(super) struct Said(BTreeMap<Option<Vni>, Reasons>);
+pub(super) struct Said(BTreeMap<Option<Part>, Reasons>);
 
 #[derive(Debug, Default)]
 struct Reasons {
@@ -20,7 +20,7 @@ struct Reasons {
 
 impl Said {
     /// Whether this is to be said now, for the first time; else it is counted.
-    pub(super) fn is_new(&mut self, slice: Option<Vni>, reason: &str) -> bool {
+    pub(super) fn is_new(&mut self, slice: Option<Part>, reason: &str) -> bool {
         let reasons = self.0.entry(slice).or_default();
         if reasons.said.len() < MOST && reasons.said.insert(reason.to_owned()) {
             return true;
@@ -30,7 +30,7 @@ impl Said {
     }
 
     /// Nothing of this VNI is open any more; gives how often something was not said.
-    pub(super) fn settled(&mut self, slice: Option<Vni>) -> u64 {
+    pub(super) fn settled(&mut self, slice: Option<Part>) -> u64 {
         self.0.remove(&slice).map_or(0, |reasons| reasons.unsaid)
     }
 }
@@ -40,9 +40,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_said_once_until_all_of_its_vni_stands_and_never_without_end() {
+    fn a_reason_is_said_once_until_all_of_its_part_stands_and_never_without_end() {
         let mut said = Said::default();
-        let (one, two) = (Vni::new(1001), Vni::new(1002));
+        let [one, two] = [1001, 1002].map(|vni| crate::model::Vni::new(vni).map(Part::Vni));
         assert!(said.is_new(one, "no buffer space") && said.is_new(two, "no buffer space"));
         assert!((0..1000).all(|_| !said.is_new(one, "no buffer space")));
         let new = (0..1000).filter(|n| said.is_new(one, &format!("object {n}"))).count();

@@ -10,10 +10,12 @@ use crate::{
         Operation, Outcome, Verb,
         flows::{
             encode,
-            object::{COOKIE, FlowRule},
+            object::{COOKIE, Cookies, FlowRule},
         },
     },
 };
+
+const COOKIES: Cookies = Cookies { evpn: true, underlay: false };
 
 struct Peer {
     session: Session,
@@ -23,7 +25,7 @@ struct Peer {
 impl Peer {
     fn new() -> Self {
         let now = Instant::now();
-        Self { session: Session::new("br-ex".parse().unwrap(), true, now), now }
+        Self { session: Session::new("br-ex".parse().unwrap(), COOKIES, true, now), now }
     }
 
     /// A session that has read everything: a port, and no flow.
@@ -237,7 +239,7 @@ fn a_failed_bundle_is_sent_again_without_what_failed() {
 fn ports_and_unknown_rules_are_not_made() {
     let mut peer = Peer::ready();
     let bridge = peer.session.bridge;
-    let unknown = FlowRule::Unknown { table: 1, priority: 2, matches: Match::new() };
+    let unknown = FlowRule::Unknown { cookie: COOKIE, table: 1, priority: 2, matches: Match::new() };
     let objects = [
         FlowsObject::Port(decode::port(bridge, &port("patch"))),
         FlowsObject::Flow(Flow { bridge, rule: unknown }),

@@ -1,4 +1,5 @@
-//! BGP instances, from bgpd's running configuration: the default one, and those of VRFs with the lines we know.
+//! BGP instances, from bgpd's running configuration: the default one with what it imports, and those of VRFs with the lines
+//! we know.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use crate::{
     model::{IfName, RouteTarget},
     planes::frr::{
         line::Family,
-        object::{BgpBase, BgpSettings, BgpVrf, DRAIN_METRIC},
+        object::{BgpBase, BgpSettings, BgpVrf, DRAIN_METRIC, Leak},
     },
 };
 
@@ -23,19 +24,29 @@ enum Instance {
     Vrf(IfName),
 }
 
-/// The default instance, and every instance of a VRF by its name.
-pub fn bgp(text: &str) -> (BgpBase, BTreeMap<IfName, BgpVrf>) {
+/// What a running configuration says of BGP.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Bgp {
+    /// The default instance.
+    pub base: BgpBase,
+    /// Every instance of a VRF by its name.
+    pub vrfs: BTreeMap<IfName, BgpVrf>,
+    /// What the default instance imports, by VRF.
+    pub leaks: BTreeMap<IfName, Leak>,
+}
+
+/// Reads it.
+pub fn bgp(text: &str) -> Bgp {
     let mut reader = Reader::default();
     for words in statements(text) {
         reader.statement(&words);
     }
-    (reader.base, reader.vrfs)
+    reader.seen
 }
 
 #[derive(Default)]
 struct Reader {
-    base: BgpBase,
-    vrfs: BTreeMap<IfName, BgpVrf>,
+    seen: Bgp,
     at: Instance,
     family: Option<Family>,
     /// Inside `vni N` .. `exit-vni` of address-family l2vpn evpn, whose rd and route targets belong to an L2VNI.
@@ -70,12 +81,12 @@ impl Reader {
         match *rest {
             [] | ["as-notation", ..] => {
                 self.at = Instance::Default;
-                self.base.asn = Some(asn);
+                self.seen.base.asn = Some(asn);
             }
             ["vrf", name, ..] => {
                 let Ok(vrf) = name.parse() else { return };
                 self.at = Instance::Vrf(vrf);
-                self.vrfs.entry(vrf).or_insert(BgpVrf { vrf, asn, settings: BgpSettings::default() });
+                self.seen.vrfs.entry(vrf).or_insert(BgpVrf { vrf, asn, settings: BgpSettings::default() });
             }
             _ => {}
         }
@@ -84,9 +95,9 @@ impl Reader {
     fn setting(&mut self, words: &[&str]) {
         match self.at {
             Instance::Foreign => {}
-            Instance::Default => base_setting(&mut self.base, self.family, words),
+            Instance::Default => base_setting(&mut self.seen, self.family, words),
             Instance::Vrf(vrf) => {
-                if let Some(instance) = self.vrfs.get_mut(&vrf) {
+                if let Some(instance) = self.seen.vrfs.get_mut(&vrf) {
                     vrf_setting(&mut instance.settings, self.family, words);
                 }
             }
@@ -103,10 +114,17 @@ fn named(family: &[&str]) -> Option<Family> {
     }
 }
 
-fn base_setting(base: &mut BgpBase, family: Option<Family>, words: &[&str]) {
+fn base_setting(seen: &mut Bgp, family: Option<Family>, words: &[&str]) {
     match (family, words) {
-        (None, ["bgp", "router-id", address]) => base.router_id = address.parse().ok(),
-        (Some(Family::Evpn), ["advertise-all-vni"]) => base.evpn = true,
+        (None, ["bgp", "router-id", address]) => seen.base.router_id = address.parse().ok(),
+        (Some(Family::Evpn), ["advertise-all-vni"]) => seen.base.evpn = true,
+        // `import vrf route-map NAME` names no VRF, but says which of all imported routes are taken.
+        (Some(family), ["import", "vrf", name]) => {
+            let Ok(vrf) = name.parse() else { return };
+            let leak = seen.leaks.entry(vrf).or_insert(Leak { vrf, ipv4: false, ipv6: false });
+            leak.ipv4 |= matches!(family, Family::Ipv4);
+            leak.ipv6 |= matches!(family, Family::Ipv6);
+        }
         _ => {}
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{asn, bgp, l3vnis, vrf_blocks, vrf_list};
+use super::{Bgp, asn, bgp, l3vnis, vrf_blocks, vrf_list};
 use crate::{
     model::{Asn, IfName, RouteTarget},
-    planes::frr::object::{BgpBase, BgpSettings},
+    planes::frr::object::{BgpBase, BgpSettings, Leak},
 };
 
 fn name(text: &str) -> IfName {
@@ -33,7 +33,7 @@ fn operators_settings() -> BgpSettings {
 
 #[test]
 fn bgpd_8_with_lines_of_an_operator() {
-    let (base, vrfs) = bgp(include_str!("../../../../fixtures/frr/8.4/bgpd-running.txt"));
+    let Bgp { base, vrfs, .. } = bgp(include_str!("../../../../fixtures/frr/8.4/bgpd-running.txt"));
     let asn = Some("64999".parse().unwrap());
     assert_eq!(base, BgpBase { asn, router_id: Some([10, 0, 0, 1].into()), evpn: true });
     assert_eq!(vrfs[&name("vrf-1001")].settings, operators_settings());
@@ -45,7 +45,7 @@ fn bgpd_8_with_lines_of_an_operator() {
 
 #[test]
 fn bgpd_10_with_lines_of_an_operator() {
-    let (base, vrfs) = bgp(include_str!("../../../../fixtures/frr/10.7/bgpd-running.txt"));
+    let Bgp { base, vrfs, .. } = bgp(include_str!("../../../../fixtures/frr/10.7/bgpd-running.txt"));
     assert!(base.evpn, "the L2VNI's lines do not end the default instance");
     assert_eq!(vrfs[&name("vrf-1001")].settings, operators_settings(), "*:9 is foreign");
     let others: Vec<_> = vrfs.values().map(|bgp| (bgp.vrf.to_string(), bgp.asn.get())).collect();
@@ -57,6 +57,16 @@ fn bgpd_10_with_lines_of_an_operator() {
         ("vrf-1005", 65546),
     ];
     assert_eq!(others, known.map(|(vrf, asn)| (vrf.to_owned(), asn)));
+}
+
+#[test]
+fn what_the_default_instance_imports_is_told_by_vrf_and_family() {
+    let text = "router bgp 64999\n !\n address-family ipv4 unicast\n  import vrf bgp-vrf\n  import vrf other\n \
+                import vrf route-map FROM\n exit-address-family\n !\n address-family ipv6 unicast\n  import vrf bgp-vrf\n \
+                exit-address-family\nexit\n!\nrouter bgp 64999 vrf other\n address-family ipv4 unicast\n  import vrf x\n \
+                exit-address-family\nexit\n";
+    let leak = |vrf: &str, ipv6| (name(vrf), Leak { vrf: name(vrf), ipv4: true, ipv6 });
+    assert_eq!(bgp(text).leaks, BTreeMap::from([leak("bgp-vrf", true), leak("other", false)]));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! One batch of operations: read what stands, say the difference, read it back, judge each operation by that.
 //!
 //! VRF blocks are written before BGP instances: bgpd lets an instance go only after `no vni`, and `no vrf` waits for
-//! nothing of bgpd's.
+//! nothing of bgpd's. What the default instance imports comes behind the instances, in the order of the batch: bgpd makes an
+//! instance of its own for a VRF that is imported and has none.
 
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ async fn write_all(peers: &mut Peers, steps: &mut [Step<'_>]) -> Result<(), Lost
     let (peer, commit) = peers.vrf_writer();
     write(peer, commit, select(steps, |object| matches!(object, FrrObject::Vrf(_)))).await?;
     let (peer, commit) = peers.bgp_writer();
-    write(peer, commit, select(steps, |object| matches!(object, FrrObject::Bgp(_)))).await
+    write(peer, commit, select(steps, |object| matches!(object, FrrObject::Bgp(_) | FrrObject::Leak(_))))
+        .await
 }
 
 fn plan<'a>(operation: &'a Operation<FrrObject>, expected: &mut View) -> Step<'a> {

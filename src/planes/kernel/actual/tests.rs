@@ -111,7 +111,7 @@ fn a_rename_takes_along_what_hangs_on_the_link() {
     let mut actual = scenery();
     let (host, mac) = (ip("10.0.0.1"), MacAddr([2; 6]));
     actual.hear(Event::Address(1, host, 32));
-    actual.hear(Event::Neighbour(1, host, mac));
+    actual.hear(Event::Neighbour(1, host, mac, false));
     actual.apply(Event::Route(route(), Hop::Link(1), 182));
     actual.flush();
     put(&mut actual, 1, LinkFacts { name: name("other"), ..vrf() });

@@ -57,7 +57,7 @@ fn link_facts(name: IfName, up: bool, body: &[u8]) -> Result<LinkFacts, Malforme
     }
     // Without IPv6 on the device no address of it appears by itself either.
     facts.settings.no_ipv6_autogen |= !inet6;
-    if matches!(facts.kind, LinkKind::Veth { .. }) {
+    if matches!(facts.kind, LinkKind::Veth { .. } | LinkKind::Vlan { .. }) {
         facts.elsewhere = elsewhere;
         facts.peer = Some(lower).filter(|lower| !elsewhere && *lower != 0);
     }
@@ -111,6 +111,7 @@ fn link_kind(info: &[u8]) -> Result<(LinkKind, bool), Malformed> {
         "vxlan" => vxlan(data)?,
         "bridge" => LinkKind::Bridge,
         "dummy" => LinkKind::Dummy,
+        "vlan" => LinkKind::Vlan { of: None, tag: vlan_tag(data)? },
         "veth" => LinkKind::Veth { peer: None },
         other => LinkKind::Other(other.to_owned()),
     };
@@ -140,6 +141,15 @@ fn vrf_table(data: &[u8]) -> Result<u32, Malformed> {
         }
     }
     Err(Malformed("a VRF without a table"))
+}
+
+fn vlan_tag(data: &[u8]) -> Result<u16, Malformed> {
+    for attribute in attributes(data) {
+        if let (IFLA_VLAN_ID, value) = attribute? {
+            return half(value, 0).ok_or(Malformed("a VLAN's number"));
+        }
+    }
+    Err(Malformed("a VLAN without a number"))
 }
 
 /// A VXLAN device without a local address picks one by route: that shows as 0.0.0.0.

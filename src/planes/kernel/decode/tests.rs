@@ -3,12 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::planes::{
-    Change,
-    kernel::{
-        actual::Actual,
-        dump::{Question, Unread, Which},
-        object::*,
+use crate::{
+    model::Vni,
+    planes::{
+        Change,
+        kernel::{
+            actual::Actual,
+            dump::{Question, Unread, Which},
+            object::*,
+        },
     },
 };
 
@@ -65,7 +68,7 @@ fn the_links_of_a_vni() {
         let link = link(&actual, text);
         assert_eq!(link.kind, kind);
         assert_eq!(link.master, master.map(name), "{text}");
-        assert_eq!(link.owner, Vni::new(1001), "{text}");
+        assert_eq!(link.owner, Vni::new(1001).map(Mark::Vni), "{text}");
         assert!(link.up, "{text}");
         assert_eq!(link.settings.no_ipv6_autogen, text != "vrf-1001", "{text}");
         assert_eq!(link.mac.map(|mac| mac.0[..5] == [2, 0, 0, 0, 0]), Some(true), "{text}");
@@ -94,6 +97,7 @@ fn what_hangs_on_them() {
         dev: veth,
         ip: ip.parse().unwrap(),
         mac: "fa:16:3e:7f:59:7f".parse().unwrap(),
+        marked: false,
     };
     let peer =
         Address { dev: name("veth-ovs-1001"), ip: [192, 0, 2, 1].into(), length: 31, local_route: false };
@@ -141,8 +145,18 @@ fn a_refusal_has_the_kernels_words() {
 
 #[test]
 fn an_alias_is_ours_only_as_we_write_it() {
-    assert_eq!(owner(&alias(Vni::new(1001).unwrap())), Vni::new(1001));
-    for text in ["", "bgp-agent", "bgp-agent 01001", "bgp-agent 1001 ", "bgp-agent 0", "my bgp-agent 1001"] {
+    for mark in [Mark::Vni(Vni::new(1001).unwrap()), Mark::Underlay] {
+        assert_eq!(owner(&alias(mark)), Some(mark));
+    }
+    for text in [
+        "",
+        "bgp-agent",
+        "bgp-agent 01001",
+        "bgp-agent 1001 ",
+        "bgp-agent 0",
+        "my bgp-agent 1001",
+        "bgp-agent Underlay",
+    ] {
         assert_eq!(owner(text), None, "{text}");
     }
 }

@@ -64,10 +64,20 @@ fn create(step: Step, object: &Link, scene: &mut Scene<'_>, out: &mut Requests) 
         LinkKind::Veth { peer: None } => return Err("a veth needs the name of its other end".to_owned()),
         _ => None,
     };
+    let lower = match object.kind {
+        LinkKind::Vlan { of: Some(of), .. } => Some(scene.needed(of)?),
+        LinkKind::Vlan { of: None, .. } => {
+            return Err("a VLAN needs the name of the link it is of".to_owned());
+        }
+        _ => None,
+    };
     out.message(step, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |w| {
         write_head(w, index, 0, 0);
         w.text(IFLA_IFNAME, object.name.as_str());
         write_plain(w, object);
+        if let Some(lower) = lower {
+            w.number(IFLA_LINK, lower);
+        }
         if let Some(master) = master {
             w.number(IFLA_MASTER, master);
         }
@@ -106,7 +116,7 @@ fn change(
     let (index, standing) = standing;
     same_kind(&object.kind, &standing.kind)?;
     if let Some(other) = standing.owner.filter(|owner| Some(*owner) != object.owner) {
-        return Err(format!("it carries the alias of VNI {other}"));
+        return Err(format!("it carries the alias of {other}"));
     }
     let master = object.master.map(|master| scene.needed(master)).transpose()?;
     if matches!(object.kind, LinkKind::Vxlan { .. } | LinkKind::Bridge) {
@@ -204,6 +214,7 @@ fn write_new_kind(w: &mut Writer, kind: &LinkKind, peer: Option<(IfName, u32)>) 
                 w.text(IFLA_IFNAME, name.as_str());
             });
         }
+        LinkKind::Vlan { tag, .. } => w.attribute(IFLA_VLAN_ID, &tag.to_ne_bytes()),
         LinkKind::Bridge => write_changeable(w, kind),
         LinkKind::Dummy | LinkKind::Other(_) => {}
     });
@@ -238,6 +249,7 @@ fn kind_word(kind: &LinkKind) -> &str {
         LinkKind::Bridge => "bridge",
         LinkKind::Vxlan { .. } => "vxlan",
         LinkKind::Dummy => "dummy",
+        LinkKind::Vlan { .. } => "vlan",
         LinkKind::Veth { .. } => "veth",
         LinkKind::Other(word) => word,
     }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{MacAddr, Vni},
+    model::{MacAddr, Mark, Vni},
     planes::kernel::{
         decode::{self, Event, Hop, LinkFacts},
         wire::{Message, attributes, messages},
@@ -26,7 +26,7 @@ fn scenery() -> Actual {
     let mut actual = Actual::default();
     let vrf = LinkFacts {
         kind: LinkKind::Vrf { table: 1001 },
-        owner: Vni::new(1001),
+        owner: Vni::new(1001).map(Mark::Vni),
         ..LinkFacts::new(name("vrf-1001"))
     };
     let dummy = LinkFacts { kind: LinkKind::Dummy, master: Some(1), ..LinkFacts::new(name("lo-1001")) };
@@ -62,7 +62,7 @@ fn plain(text: &str, kind: LinkKind) -> Link {
         master: None,
         up: true,
         mtu: None,
-        owner: Vni::new(1001),
+        owner: Vni::new(1001).map(Mark::Vni),
         settings,
         mac: None,
     }
@@ -185,8 +185,11 @@ fn what_cannot_be_is_refused_with_words_and_nothing_sent() {
     assert!(encoded(&[remove(unmarked)]).unwrap_err().contains("alias"));
     let other_table = plain("vrf-1001", LinkKind::Vrf { table: 1 });
     assert!(encoded(&[create(other_table)]).unwrap_err().contains("foreign link"));
-    let of_another = Link { owner: Vni::new(7), ..plain("vrf-1001", LinkKind::Vrf { table: 1001 }) };
-    assert!(encoded(&[create(of_another)]).unwrap_err().contains("VNI 1001"));
+    let of_another =
+        Link { owner: Vni::new(7).map(Mark::Vni), ..plain("vrf-1001", LinkKind::Vrf { table: 1001 }) };
+    assert!(encoded(&[create(of_another)]).unwrap_err().contains("alias of 1001"));
+    let vlan = plain("br-ex.7", LinkKind::Vlan { of: Some(name("br-ex")), tag: 7 });
+    assert!(encoded(&[create(vlan)]).unwrap_err().contains("no link br-ex"));
     let internal = plain("vlan-7", LinkKind::Other("openvswitch".to_owned()));
     assert!(encoded(&[create(internal)]).unwrap_err().contains("openvswitch"));
 }
@@ -211,7 +214,59 @@ fn any_next_hop() -> impl Strategy<Value = NextHop> {
     ]
 }
 
+/// What the messages of an update or a creation of this rule tell, where these stand: to, table, priority, protocol.
+fn told(rule: &Rule, standing: &[(&str, u32, u32, u8)]) -> Vec<Event> {
+    let (mut actual, mut indexes, mut out) = (scenery(), Indexes(Indexes::RANGE.start), Requests::new(1));
+    for (to, table, priority, protocol) in standing {
+        let rule = Rule { to: to.parse().unwrap(), table: *table, priority: *priority };
+        actual.apply(Event::Rule(rule, *protocol));
+    }
+    let mut scene = Scene { actual: &actual, made: &mut HashMap::new(), indexes: &mut indexes };
+    operation(0, &create(rule.clone()), &mut scene, &mut out).unwrap();
+    let bytes = out.take_bytes();
+    each(&bytes).iter().map(|message| decode::event(message).unwrap().unwrap()).collect()
+}
+
+#[test]
+fn a_rule_takes_the_place_of_those_that_do_the_same_and_of_no_other() {
+    let rule = Rule { to: "10.0.0.1/32".parse().unwrap(), table: 201, priority: 32_000 };
+    let others = [
+        ("10.0.0.1/32", 202, 32_000, 4),
+        ("10.0.0.0/24", 201, 32_000, 4),
+        ("10.0.0.1/32", 201, 32_000, ROUTE_PROTOCOL),
+    ];
+    assert_eq!(told(&rule, &others), [Event::Rule(rule.clone(), ROUTE_PROTOCOL)]);
+    let twins = [("10.0.0.1/32", 201, 32_000, 4), ("10.0.0.1/32", 201, 999, 0)];
+    let gone = |priority, protocol| Event::RuleGone(Rule { priority, ..rule.clone() }, protocol);
+    let mut all = told(&rule, &twins);
+    assert_eq!(all.remove(0), Event::Rule(rule.clone(), ROUTE_PROTOCOL), "ours is there first");
+    all.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(all, [gone(32_000, 4), gone(999, 0)]);
+}
+
+#[test]
+fn a_rule_with_another_selector_is_nobodys_here() {
+    let rule = Rule { to: "10.0.0.1/32".parse().unwrap(), table: 201, priority: 32_000 };
+    let bytes = encoded(&[create(rule.clone())]).unwrap();
+    let read = |bytes: &[u8]| decode::event(&each(bytes)[0]).unwrap();
+    assert_eq!(read(&bytes), Some(Event::Rule(rule, ROUTE_PROTOCOL)));
+    // The header's source length, type of service, action (unreachable) and flags (inverted).
+    for (at, value) in [(18, 24), (19, 4), (23, 7), (24, 2)] {
+        let mut other = bytes.clone();
+        other[at] = value;
+        assert_eq!(read(&other), None, "byte {at}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn rules_are_read_as_written(to in any_prefix(), table in 1u32.., priority in 1u32..) {
+        let rule = Rule { to, table, priority };
+        let bytes = encoded(&[create(rule.clone()), remove(rule.clone())]).unwrap();
+        let events: Vec<_> = each(&bytes).iter().map(|message| decode::event(message).unwrap().unwrap()).collect();
+        prop_assert_eq!(events, [Event::Rule(rule.clone(), ROUTE_PROTOCOL), Event::RuleGone(rule, ROUTE_PROTOCOL)]);
+    }
+
     #[test]
     fn routes_are_read_as_written(
         prefix in any_prefix(), table in 1u32.., metric: u32, next_hop in any_next_hop(),
@@ -227,9 +282,9 @@ proptest! {
     }
 
     #[test]
-    fn addresses_and_neighbours_are_read_as_written(ip in any_ip(), mac: [u8; 6]) {
+    fn addresses_and_neighbours_are_read_as_written(ip in any_ip(), mac: [u8; 6], marked: bool) {
         let (dev, mac) = (name("lo-1001"), MacAddr(mac));
-        let bytes = encoded(&[create(Address::host(dev, ip)), create(Neighbour { dev, ip, mac })]).unwrap();
+        let bytes = encoded(&[create(Address::host(dev, ip)), create(Neighbour { dev, ip, mac, marked })]).unwrap();
         let all = each(&bytes);
         let length = Prefix::from(ip).prefix_len();
         prop_assert_eq!(decode::event(&all[0]), Ok(Some(Event::Address(2, ip, length))));
@@ -237,6 +292,6 @@ proptest! {
         if ip.is_ipv6() {
             prop_assert_eq!(decode::event(&all[2]), Ok(Some(Event::PrefixRouteGone(2, (1001, ip)))));
         }
-        prop_assert_eq!(decode::event(all.last().unwrap()), Ok(Some(Event::Neighbour(2, ip, mac))));
+        prop_assert_eq!(decode::event(all.last().unwrap()), Ok(Some(Event::Neighbour(2, ip, mac, marked))));
     }
 }

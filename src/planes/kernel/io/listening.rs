@@ -58,6 +58,8 @@ impl Listening {
             RTNLGRP_IPV4_ROUTE,
             RTNLGRP_IPV6_ROUTE,
             RTNLGRP_NEIGH,
+            RTNLGRP_IPV4_RULE,
+            RTNLGRP_IPV6_RULE,
             RTNLGRP_IPV4_NETCONF,
         ] {
             socket.add_membership(group)?;

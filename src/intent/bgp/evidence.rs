@@ -1,0 +1,71 @@
+//! Whether a row says why the BGP mode does not offer an address (any more): what the brake counts.
+//!
+//! Pure. Where this node's own chassis is not known, nothing is explained: the Southbound is not filled.
+
+use std::{collections::HashSet, net::IpAddr};
+
+use super::{Intent, nat};
+use crate::{
+    intent::{Unbound, port},
+    model::Prefix,
+    ovsdb::tables::PortBinding,
+    southbound::{Replica, Sort, sort},
+};
+
+/// The rows at hand, asked about one address after the other.
+pub struct Evidence<'a> {
+    intent: &'a Intent,
+    replica: &'a Replica,
+    unbound: Unbound,
+    spoken_of: Option<HashSet<IpAddr>>,
+}
+
+impl<'a> Evidence<'a> {
+    /// What can be said with these rows.
+    pub fn new(intent: &'a Intent, replica: &'a Replica, unbound: Unbound) -> Self {
+        Self { intent, replica, unbound, spoken_of: None }
+    }
+
+    /// Whether some row says why this address is not offered.
+    pub fn explains(&mut self, address: IpAddr) -> bool {
+        // Wished after all: it is held back for a reason of our own.
+        if self.intent.exposure(&Prefix::from(address)).is_some() {
+            return true;
+        }
+        if self.intent.chassis.is_none() {
+            return false;
+        }
+        if self.spoken_of.is_none() {
+            self.spoken_of =
+                Some(self.replica.rows_by_uuid().flat_map(|(_, row)| self.spoken(row)).collect());
+        }
+        self.spoken_of.as_ref().is_some_and(|addresses| addresses.contains(&address))
+    }
+
+    /// The addresses that a row says something about.
+    fn spoken(&self, row: &PortBinding) -> Vec<IpAddr> {
+        let mut spoken: Vec<IpAddr> = nat::entries(&row.nat_addresses)
+            .filter(|entry| entry.resident.is_none_or(|port| self.is_told(port)))
+            .flat_map(|entry| entry.addresses)
+            .collect();
+        match sort(row) {
+            Sort::Workload if self.is_elsewhere(row) => spoken.extend(port::workload(&row.mac)),
+            Sort::ChassisRedirect if self.is_elsewhere(row) => {
+                let networks = port::router(&row.mac).map(|read| read.networks).unwrap_or_default();
+                spoken.extend(networks.iter().map(Prefix::addr));
+            }
+            _ => {}
+        }
+        spoken
+    }
+
+    /// A port that is not among those of this chassis is bound elsewhere, or nowhere.
+    fn is_told(&self, port: &str) -> bool {
+        self.replica.port(port).map_or(self.unbound == Unbound::LetGo, |row| self.is_elsewhere(row))
+    }
+
+    fn is_elsewhere(&self, row: &PortBinding) -> bool {
+        let let_go = self.unbound == Unbound::LetGo && !self.replica.is_unclaimed(&row.logical_port);
+        row.chassis.is_some() || let_go
+    }
+}

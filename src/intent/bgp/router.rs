@@ -1,0 +1,167 @@
+//! One router gateway on this chassis, as the BGP mode sees it: its own addresses, and the tenants' subnets behind it.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use uuid::Uuid;
+
+use super::{Claims, Exposure, Intent, Kind, Way};
+use crate::{
+    config::{TenantNetworks, Underlay},
+    intent::{
+        Problem,
+        gateway::{Interface, Look, interfaces},
+        port, same_family,
+    },
+    model::{MacAddr, Prefix},
+    ovsdb::tables::PortBinding,
+    southbound::{Replica, Subject},
+};
+
+/// A router whose gateway port is on this chassis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// The cr-lrp's logical port.
+    pub name: Box<str>,
+    /// The provider network's datapath.
+    pub network: Uuid,
+    /// The gateway port's MAC.
+    pub mac: MacAddr,
+    /// Its addresses on the provider network.
+    pub addresses: Vec<IpAddr>,
+    /// The tenants' subnets that may be offered.
+    pub subnets: Vec<RouterSubnet>,
+}
+
+/// A tenant's subnet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterSubnet {
+    /// The router port.
+    pub router_port: Box<str>,
+    /// The tenant network's datapath.
+    pub datapath: Uuid,
+    /// The subnet.
+    pub prefix: Prefix,
+    /// The router's address on it.
+    pub address: IpAddr,
+    /// The router's address on the provider network.
+    pub via: IpAddr,
+}
+
+/// What a gateway turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The router, if the gateway is here and on a provider network.
+    pub router: Option<Router>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// Everything that was looked at.
+    pub seen: BTreeSet<Subject>,
+}
+
+impl Resolved {
+    /// Its subnets, and where they are behind.
+    pub fn subnets(&self) -> Option<(Uuid, &[RouterSubnet])> {
+        self.router.as_ref().map(|router| (router.network, &*router.subnets))
+    }
+
+    /// What the gateway port itself offers.
+    pub fn claims(&self) -> Claims {
+        let routers = self.router.iter();
+        let claim = |router: &Router, address: &IpAddr| {
+            let (kind, port, way) = (Kind::Gateway, router.name.clone(), Way::Direct(Some(router.mac)));
+            (Prefix::from(*address), Exposure { kind, port, network: router.network, way })
+        };
+        routers
+            .flat_map(|router| router.addresses.iter().map(move |address| claim(router, address)))
+            .collect()
+    }
+}
+
+/// Resolves the gateway of this cr-lrp for a chassis.
+pub fn resolve(replica: &Replica, name: &str, chassis: Uuid, intent: &Intent) -> Resolved {
+    let Some(row) = replica.port(name).filter(|row| row.chassis == Some(chassis)) else {
+        return Resolved::default();
+    };
+    let mut look = Look::new(replica);
+    let mut problems = Vec::new();
+    let router = walk(&mut look, row, intent).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    Resolved { router, problems, seen: look.seen }
+}
+
+/// The addresses of the router whose port on the provider network has this peer there.
+pub fn addresses(replica: &Replica, peer: &PortBinding) -> Vec<IpAddr> {
+    let router_port = peer.options.get("peer").and_then(|name| replica.port(name));
+    let read = router_port.and_then(|row| port::router(&row.mac).ok());
+    read.into_iter().flat_map(|read| read.networks).map(|network| network.addr()).collect()
+}
+
+/// `Ok(None)`: a row has not arrived yet, or the gateway is on no provider network, or the EVPN mode's.
+fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<Option<Router>, Problem> {
+    let Some(router_port) = redirect.options.get("distributed-port").and_then(|port| look.port(port)) else {
+        return Ok(None);
+    };
+    let Some(peer) = router_port.options.get("peer").and_then(|port| look.port(port)) else {
+        return Ok(None);
+    };
+    if look.localnets(peer.datapath).is_empty() || intent.leaves(peer) {
+        return Ok(None);
+    }
+    let read = port::router(&redirect.mac).or_else(|_| port::router(&router_port.mac));
+    let read = read.map_err(|reason| Problem::new(&redirect.logical_port, None, reason))?;
+    let addresses: Vec<IpAddr> = read.networks.iter().map(Prefix::addr).collect();
+    let mut subnets = Vec::new();
+    if intent.tenants != TenantNetworks::None {
+        for interface in interfaces(look, router_port) {
+            subnets.extend(subnets_of(look, &interface, &addresses, intent));
+        }
+    }
+    let (name, network) = (redirect.logical_port.clone(), peer.datapath);
+    Ok(Some(Router { name, network, mac: read.mac, addresses, subnets }))
+}
+
+/// The subnets of a router port. One on a provider network is none of a tenant: its ports are offered where they are.
+fn subnets_of(
+    look: &mut Look<'_>,
+    interface: &Interface<'_>,
+    gateways: &[IpAddr],
+    intent: &Intent,
+) -> Vec<RouterSubnet> {
+    let Interface { router_port, peer } = interface;
+    if !look.localnets(peer.datapath).is_empty() {
+        return Vec::new();
+    }
+    look.seen.insert(Subject::Workloads(peer.datapath));
+    let networks = port::router(&router_port.mac).map(|read| read.networks).unwrap_or_default();
+    let offered = |network: &Prefix| {
+        let is_meant = intent.tenants == TenantNetworks::All || is_global(network.addr());
+        is_meant && is_in_scope(peer, network, &intent.options)
+    };
+    let subnet = |network: Prefix| {
+        Some(RouterSubnet {
+            router_port: router_port.logical_port.clone(),
+            datapath: peer.datapath,
+            prefix: network.trunc(),
+            address: network.addr(),
+            via: *gateways.iter().find(|gateway| same_family(gateway, &network))?,
+        })
+    };
+    networks.into_iter().filter(offered).filter_map(subnet).collect()
+}
+
+/// A global unicast IPv6 address: 2000::/3 is all that is given out (RFC 4291, 2.4; IANA's registry).
+fn is_global(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.segments()[0] >> 13 == 1)
+}
+
+/// Neutron writes the address scope of a port's subnet pool on the port.
+fn is_in_scope(peer: &PortBinding, network: &Prefix, options: &Underlay) -> bool {
+    let key = match network {
+        Prefix::V4(_) => "neutron:subnet_pool_addr_scope4",
+        Prefix::V6(_) => "neutron:subnet_pool_addr_scope6",
+    };
+    options.scopes.is_empty()
+        || peer.external_ids.get(key).is_some_and(|scope| options.scopes.contains(scope))
+}

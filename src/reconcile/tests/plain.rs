@@ -1,0 +1,428 @@
+//! The BGP mode: plain routes of provider networks, alone and beside the EVPN mode.
+
+use super::*;
+use crate::{
+    config::{Modes, NextHopProxy, Underlay as Options},
+    model::Mark,
+    planes::{
+        frr::object::BgpBase,
+        kernel::object::{Link, Neighbour},
+    },
+    testing::rows::plain_step,
+};
+
+const PORT: &str = "fa:16:3e:01:00:32 172.24.4.50 2001:db8:ffff::50";
+
+fn config(evpn: bool) -> Config {
+    Config { modes: Modes { evpn, underlay: true }, ..Config::default() }
+}
+
+/// A provider network with a VM on this node, and no tenant.
+fn provider() -> Cloud {
+    let mut cloud = Cloud::empty();
+    cloud.localnet("provnet", "prov", "physnet1", None);
+    cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
+    cloud
+}
+
+fn plain(cloud: Cloud) -> Rig {
+    let mut rig = Rig::with(cloud, config(false));
+    rig.run();
+    rig
+}
+
+fn texts(rig: &Rig) -> Vec<String> {
+    let fresh = Peers::new();
+    let ours = rig.peers.objects.iter().filter(|(key, _)| !fresh.objects.contains_key(key));
+    let mut texts: Vec<String> = ours.map(|(_, object)| object.to_string()).collect();
+    texts.sort();
+    texts
+}
+
+#[track_caller]
+fn converges(rig: &mut Rig) {
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    rig.reconciler.read_all();
+    assert_eq!(rig.run(), 0, "a second pass writes {:?}", rig.peers.journal.last());
+    let before = rig.ours();
+    rig.restart();
+    assert_eq!(rig.run(), 0, "a restart writes {:?}", rig.peers.journal.last());
+    assert_eq!(rig.ours(), before);
+}
+
+#[test]
+fn a_port_on_a_provider_network_gets_what_leads_to_it_and_back() {
+    let mut rig = plain(provider());
+    let mac = "02:00:00:00:87:50";
+    let table = rig.config.underlay.table_of(name("br-ex"));
+    let expected = [
+        "address 172.24.4.50/32 on bgp-nic".to_owned(),
+        "address 2001:db8:ffff::50/128 on bgp-nic".to_owned(),
+        format!("flow on br-ex: answer ARP from port 12 for any address with {mac}"),
+        format!("flow on br-ex: answer ND from port 12 for any address with {mac}"),
+        "flow on br-ex: let questions from port 12 for 172.24.4.50 pass".to_owned(),
+        "flow on br-ex: let questions from port 12 for 2001:db8:ffff::50 pass".to_owned(),
+        format!("flow on br-ex: route IPv4 from port 12 by {mac}"),
+        format!("flow on br-ex: route IPv6 from port 12 by {mac}"),
+        "frr import vrf bgp-vrf: ipv4 ipv6".to_owned(),
+        "frr router bgp 64999 vrf bgp-vrf: redistribute-ipv4 redistribute-ipv6 router-id 100.65.0.1"
+            .to_owned(),
+        "link bgp-nic dummy in bgp-vrf of underlay".to_owned(),
+        "link bgp-vrf vrf table 10 of underlay".to_owned(),
+        "neighbour 172.24.4.50 fa:16:3e:01:00:32 on br-ex".to_owned(),
+        "neighbour 2001:db8:ffff::50 fa:16:3e:01:00:32 on br-ex".to_owned(),
+        format!("route 172.24.4.50/32 dev br-ex table {table}"),
+        format!("route 2001:db8:ffff::50/128 dev br-ex table {table}"),
+        format!("rule 32000 to 172.24.4.50/32 table {table}"),
+        format!("rule 32000 to 2001:db8:ffff::50/128 table {table}"),
+    ];
+    assert_eq!(texts(&rig), expected);
+    converges(&mut rig);
+}
+
+#[test]
+fn the_way_is_there_before_the_address_and_goes_after_it() {
+    let mut rig = plain(provider());
+    let is_address = |object: &Object| matches!(object, Object::Kernel(KernelObject::Address(_)));
+    let first = rig.peers.journal.iter().position(|(_, object)| is_address(object)).unwrap();
+    assert!(rig.peers.journal[first..].iter().all(|(_, object)| is_address(object)));
+    rig.peers.journal.clear();
+    rig.cloud.remove("pvm");
+    rig.run();
+    let last = rig.peers.journal.iter().rposition(|(_, object)| is_address(object)).unwrap();
+    assert!(
+        rig.peers.journal[..=last].iter().all(|(_, object)| is_address(object)),
+        "{:?}",
+        rig.peers.journal
+    );
+    let left = texts(&rig);
+    assert_eq!(left.len(), 4, "what the mode has once stays: {left:?}");
+    converges(&mut rig);
+}
+
+#[test]
+fn a_bind_costs_what_it_needs() {
+    let mut rig = plain(provider());
+    rig.cloud.workload("pvm2", "prov", Some("gw1"), &["fa:16:3e:01:00:33 172.24.4.51"]);
+    assert_eq!(rig.run(), 5, "rule, route, neighbour, flow, address");
+    rig.cloud.workload("pvm2", "prov", Some("gw2"), &["fa:16:3e:01:00:33 172.24.4.51"]);
+    assert_eq!(rig.run(), 5);
+    converges(&mut rig);
+}
+
+#[test]
+fn a_vlan_has_a_device_on_the_bridge_and_its_number_may_change() {
+    let mut cloud = provider();
+    cloud.localnet("provnet", "prov", "physnet1", Some(100));
+    let mut rig = plain(cloud);
+    assert!(rig.has(link("br-ex.100")));
+    let by = |rig: &Rig, device: &str| {
+        texts(rig).iter().filter(|text| text.contains(&format!(" {device}"))).count()
+    };
+    assert_eq!(by(&rig, "br-ex.100"), 5, "the device, two routes, two neighbours: {:?}", texts(&rig));
+    converges(&mut rig);
+    rig.cloud.localnet("provnet", "prov", "physnet1", Some(101));
+    rig.run();
+    assert_eq!((by(&rig, "br-ex.100"), by(&rig, "br-ex.101")), (0, 5), "{:?}", texts(&rig));
+    converges(&mut rig);
+}
+
+#[test]
+fn drift_is_repaired_and_a_rule_of_somebody_else_is_left_alone() {
+    let mut rig = plain(provider());
+    let whole = rig.ours();
+    let fresh = Peers::new();
+    let keys: Vec<Key> =
+        rig.peers.objects.keys().filter(|key| !fresh.objects.contains_key(*key)).cloned().collect();
+    for key in keys {
+        rig.peers.take(&key);
+        rig.run();
+        assert!(rig.status().converged, "{key:?}: {:?}", rig.status());
+        assert_eq!(rig.ours(), whole, "{key:?}");
+    }
+}
+
+#[test]
+fn one_destinations_trouble_is_its_own() {
+    let mut rig = Rig::with(provider(), config(false));
+    rig.peers.refuse_like = Some("route 172.24.4.50/32".to_owned());
+    rig.run();
+    let status = rig.status();
+    let networks = &status.underlay.as_ref().unwrap().networks;
+    assert_eq!((networks[0].state, networks[0].prefixes.kernel), ("refused", 1), "{status:?}");
+    assert!(!rig.has(address("bgp-nic", "172.24.4.50")) && rig.has(address("bgp-nic", "2001:db8:ffff::50")));
+    rig.peers.refuse_like = None;
+    rig.now += Duration::from_secs(60);
+    converges(&mut rig);
+}
+
+#[test]
+fn nothing_attracts_traffic_before_the_way_out_is_known() {
+    let mut rig = Rig::with(provider(), config(false));
+    rig.peers.no_patch_port("provnet");
+    rig.run();
+    let status = rig.status();
+    let network = &status.underlay.as_ref().unwrap().networks[0];
+    assert!(
+        network.state == "held" && network.reasons[0].contains("patch port of \"provnet\""),
+        "{status:?}"
+    );
+    assert!(!texts(&rig).iter().any(|text| text.starts_with("address")), "{:?}", texts(&rig));
+    rig.peers.patch_port("provnet", "br-ex");
+    converges(&mut rig);
+    rig.peers.no_patch_port("provnet");
+    rig.run();
+    assert!(rig.has(address("bgp-nic", "172.24.4.50")), "what stands is kept while its patch port is away");
+    rig.peers.put(FrrObject::Base(BgpBase::default()));
+    rig.cloud.workload("pvm2", "prov", Some("gw1"), &["fa:16:3e:01:00:33 172.24.4.51"]);
+    rig.run();
+    assert!(rig.status().underlay.unwrap().reasons[0].contains("no default BGP instance"));
+    assert!(!rig.has(address("bgp-nic", "172.24.4.51")));
+}
+
+#[test]
+fn next_hops_are_answered_as_configured() {
+    let answers = |rig: &Rig| texts(rig).iter().filter(|text| text.contains("answer")).count();
+    let mut rig = plain(provider());
+    rig.peers.foreign_port("eth1", "br-ex");
+    rig.run();
+    assert_eq!(answers(&rig), 0, "a real gateway may be there");
+    converges(&mut rig);
+    let only = NextHopProxy::Only(vec!["172.24.4.1".parse().unwrap()]);
+    let mut rig = Rig::with(provider(), Config { next_hop_proxy: only, ..config(false) });
+    converges(&mut rig);
+    assert_eq!(answers(&rig), 1, "{:?}", texts(&rig));
+}
+
+#[test]
+fn a_tenants_subnet_and_its_hosts_stand_on_their_gateway() {
+    let options = Options { all_tenants: true, ..Options::default() };
+    let mut rig = Rig::with(Cloud::seed(), Config { underlay: options, ..config(false) });
+    rig.run();
+    let journal: Vec<String> = rig.peers.journal.iter().map(|(_, object)| object.to_string()).collect();
+    let at = |text: &str| {
+        journal
+            .iter()
+            .position(|line| line.starts_with(text))
+            .unwrap_or_else(|| panic!("{text}: {journal:#?}"))
+    };
+    assert!(at("route 172.24.4.146/32 dev br-ex") < at("route 20.0.0.0/24 via 172.24.4.146 dev br-ex"));
+    assert!(at("rule 32000 to 20.0.0.0/24") < at("address 20.0.0.10/32"));
+    converges(&mut rig);
+    rig.peers.journal.clear();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    let journal: Vec<String> = rig.peers.journal.iter().map(|(_, object)| object.to_string()).collect();
+    let at = |text: &str| {
+        journal
+            .iter()
+            .position(|line| line.starts_with(text))
+            .unwrap_or_else(|| panic!("{text}: {journal:#?}"))
+    };
+    assert!(at("address 20.0.0.10/32") < at("rule 32000 to 20.0.0.0/24"));
+    assert!(at("route 20.0.0.0/24") < at("route 172.24.4.146/32"));
+    assert_eq!(texts(&rig).len(), 4, "{:?}", texts(&rig));
+    converges(&mut rig);
+}
+
+#[test]
+fn subnets_may_be_advertised_as_such() {
+    let options = Options { all_tenants: true, by_subnet: true, ..Options::default() };
+    let mut rig = Rig::with(Cloud::seed(), Config { underlay: options, ..config(false) });
+    converges(&mut rig);
+    let addresses: Vec<String> = texts(&rig).into_iter().filter(|text| text.starts_with("address")).collect();
+    let expected = [
+        "address 172.24.4.146/32 on bgp-nic",
+        "address 20.0.0.1/24 on bgp-nic",
+        "address 2001:db8:1::1/64 on bgp-nic",
+        "address 2001:db8:ffff::1/128 on bgp-nic",
+    ];
+    assert_eq!(addresses, expected);
+}
+
+#[test]
+fn both_modes_stand_side_by_side_and_each_goes_alone() {
+    let mut cloud = Cloud::seed();
+    cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
+    let mut rig = Rig::with(cloud, config(true));
+    converges(&mut rig);
+    for (dev, ip) in [("lo-1001", "20.0.0.10"), ("bgp-nic", "172.24.4.50"), ("lo-1001", "172.24.4.146")] {
+        assert!(rig.has(address(dev, ip)), "{dev} {ip}");
+    }
+    assert!(!rig.has(address("bgp-nic", "172.24.4.146")), "an annotated router is the EVPN mode's");
+    rig.cloud.annotate("gw", &[]);
+    rig.cloud.annotate("sub", &[]);
+    converges(&mut rig);
+    assert!(!rig.has(link("vrf-1001")) && rig.has(address("bgp-nic", "172.24.4.146")));
+    rig.cloud = Cloud::seed();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    converges(&mut rig);
+    assert_eq!(texts(&rig).len(), 4, "{:?}", texts(&rig));
+}
+
+#[test]
+fn a_vni_cannot_have_a_table_of_the_bgp_mode() {
+    let mut cloud = Cloud::seed();
+    for port in ["gw", "sub"] {
+        cloud.annotate(port, &[("neutron_bgpvpn:vni", "201")]);
+    }
+    let options = Options { tables: [(name("br-ex"), 201)].into(), ..Options::default() };
+    let mut rig = Rig::with(cloud, Config { underlay: options, ..config(true) });
+    rig.run();
+    let status = rig.status();
+    assert!(status.tenants[0].reasons[0].contains("which is br-ex's by"), "{status:?}");
+    assert!(!rig.has(link("vrf-201")));
+}
+
+#[test]
+fn a_table_that_is_anothers_is_said_and_not_used() {
+    for (table, whose) in [(254, "the kernel's"), (10, "that of bgp-vrf"), (500, "that of the VRF vrf-mgmt")]
+    {
+        let options = Options { tables: [(name("br-ex"), table)].into(), ..Options::default() };
+        let mut rig = Rig::with(provider(), Config { underlay: options, ..config(false) });
+        rig.peers.foreign_link("vrf-mgmt", LinkKind::Vrf { table: 500 });
+        rig.run();
+        let status = rig.status();
+        let network = &status.underlay.as_ref().unwrap().networks[0];
+        assert!(network.reasons.iter().any(|reason| reason.contains(whose)), "{table}: {status:?}");
+        assert!(!texts(&rig).iter().any(|text| text.starts_with("rule")));
+    }
+}
+
+#[test]
+fn what_the_python_agent_left_is_taken_over_and_what_is_no_more_goes() {
+    let mut rig = Rig::with(provider(), config(false));
+    let unmarked = |name: IfName, kind, master| {
+        let mac = Some(Default::default());
+        Link { name, kind, master, up: true, mtu: None, owner: None, settings: Default::default(), mac }
+    };
+    rig.peers.put(KernelObject::Link(unmarked(name("bgp-vrf"), LinkKind::Vrf { table: 10 }, None)));
+    rig.peers.put(KernelObject::Link(unmarked(name("bgp-nic"), LinkKind::Dummy, Some(name("bgp-vrf")))));
+    for ip in ["172.24.4.50", "172.24.4.99"] {
+        rig.peers.put(KernelObject::Address(Address::host(name("bgp-nic"), ip.parse().unwrap())));
+    }
+    rig.run();
+    rig.reconciler.read_all();
+    converges(&mut rig);
+    let marked = rig.peers.objects.get(&link("bgp-nic").into());
+    assert!(
+        matches!(marked, Some(Object::Kernel(KernelObject::Link(link))) if link.owner == Some(Mark::Underlay))
+    );
+    assert!(rig.has(address("bgp-nic", "172.24.4.50")) && !rig.has(address("bgp-nic", "172.24.4.99")));
+}
+
+#[test]
+fn somebody_elses_devices_of_these_names_are_a_conflict() {
+    let mut rig = Rig::with(provider(), config(false));
+    rig.peers.foreign_link("bgp-nic", LinkKind::Bridge);
+    rig.run();
+    let status = rig.status();
+    assert_eq!(status.underlay.as_ref().unwrap().state, "conflict", "{status:?}");
+    assert!(!texts(&rig).iter().any(|text| text.starts_with("address")));
+    rig.peers.put(KernelObject::Neighbour(Neighbour {
+        dev: name("br-ex"),
+        ip: "172.24.4.77".parse().unwrap(),
+        mac: Default::default(),
+        marked: false,
+    }));
+    rig.peers.take(&link("bgp-nic").into());
+    converges(&mut rig);
+    assert!(texts(&rig).iter().any(|text| text.starts_with("neighbour 172.24.4.77")), "an operator's stays");
+}
+
+#[test]
+fn a_drain_and_its_end() {
+    let mut rig = plain(provider());
+    let whole = rig.ours();
+    rig.reconciler.set_drain(Drain::Withdrawn);
+    rig.run();
+    assert!(!texts(&rig).iter().any(|text| text.starts_with("address")));
+    assert!(texts(&rig).iter().any(|text| text.contains("less-preferred")) && rig.status().converged);
+    rig.reconciler.set_drain(Drain::No);
+    rig.run();
+    assert_eq!(rig.ours(), whole);
+}
+
+#[test]
+fn nothing_is_left_when_nothing_is_wished() {
+    let mut cloud = Cloud::seed();
+    cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
+    let mut rig = Rig::with(cloud, config(true));
+    rig.run();
+    rig.reconciler = Reconciler::new(rig.config.clone());
+    rig.peers.connect(&mut rig.reconciler, rig.now);
+    rig.reconciler.wish_nothing();
+    rig.peers.run(&mut rig.reconciler, &mut rig.now);
+    assert_eq!(texts(&rig), [""; 0]);
+    assert!(rig.status().underlay.is_none() && rig.status().tenants.is_empty());
+}
+
+#[test]
+fn a_southbound_without_rows_is_not_followed_at_once() {
+    let mut cloud = Cloud::empty();
+    cloud.localnet("provnet", "prov", "physnet1", None);
+    for at in 0..200 {
+        cloud.workload(
+            &format!("pvm-{at}"),
+            "prov",
+            Some("gw1"),
+            &[&format!("fa:16:3e:01:00:32 172.24.5.{at}")],
+        );
+    }
+    let mut rig = plain(cloud);
+    let rows = std::mem::replace(&mut rig.cloud, Cloud::empty());
+    rig.run();
+    let status = rig.status();
+    assert_eq!(status.brake.as_ref().map(|brake| brake.held_prefixes), Some(200), "{:?}", status.brake);
+    let asked = format!("{:?}", crate::southbound::feed::conditions(Some("gw1"), rig.reconciler.subjects()));
+    rig.cloud = rows;
+    rig.run();
+    assert!(rig.status().brake.is_none() && rig.status().converged);
+    assert!(!asked.contains("datapath"), "no provider network is known: {asked}");
+
+    // All moved away while nobody looked: their rows, once asked for, say so.
+    for at in 0..200 {
+        rig.cloud.workload(
+            &format!("pvm-{at}"),
+            "prov",
+            Some("gw2"),
+            &[&format!("fa:16:3e:01:00:32 172.24.5.{at}")],
+        );
+    }
+    rig.run();
+    assert!(rig.status().brake.is_none() && rig.status().converged, "{:?}", rig.status().brake);
+    assert!(!rig.has(address("bgp-nic", "172.24.5.7")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), ..ProptestConfig::default() })]
+
+    /// As for the EVPN mode, and beside it.
+    #[test]
+    fn any_history_of_both_modes_ends_in_a_state_that_a_second_pass_leaves_alone(
+        events in proptest::collection::vec((prop_oneof![3 => plain_step().prop_map(Event::Cloud), 2 => event()], any::<bool>()), 1..40),
+        evpn: bool, all_tenants: bool, by_subnet: bool,
+    ) {
+        let underlay = Options { all_tenants, by_subnet, ..Options::default() };
+        let mut rig = Rig::with(Cloud::empty(), Config { underlay, ..config(evpn) });
+        for (event, alone) in events {
+            rig.suffer(event);
+            if alone {
+                rig.run();
+            }
+        }
+        rig.now += Duration::from_secs(3600);
+        rig.run();
+        rig.reconciler.read_all();
+        prop_assert_eq!(rig.run(), 0);
+        let status = rig.status();
+        let networks = status.underlay.iter().flat_map(|underlay| &underlay.networks);
+        for (state, reasons) in networks.map(|network| (network.state, &network.reasons)) {
+            prop_assert!(state == "ok" || !reasons.is_empty(), "{:?}", status);
+        }
+        rig.restart();
+        let writes = rig.run();
+        prop_assert_eq!(writes, 0, "{:?}", &rig.peers.journal[rig.peers.journal.len() - writes..]);
+    }
+}
