@@ -29,12 +29,13 @@ agent_config() { # agent_config [LINE...]: the blog's configuration, for this to
 [DEFAULT]
 debug=True
 reconcile_interval=120
-driver=osp_ovn_evpn_driver
+driver=${DRIVER:-osp_ovn_evpn_driver}
 ovsdb_connection=unix:/run/openvswitch/db.sock
 bgp_AS=$AS
 evpn_local_ip=$VTEP
 evpn_nic=lo
 evpn_udp_dstport=4789
+${OPTIONS:-}
 
 [ovn]
 ovn_sb_connection=$OVN_SB_DB
@@ -211,6 +212,8 @@ dataplane() {
   ip route show table all | sort
   ip -6 route show table all | grep -vE '\b(fe80:|ff00:)' | sort
   ip neigh show nud permanent | sort
+  ip rule | sort
+  ip -6 rule | sort
   ovs-vsctl --format=csv --columns=name,external_ids,tag list port | sort
   ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | sort
   frr_config_now

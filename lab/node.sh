@@ -32,7 +32,7 @@ start_node() { # start_node NODE [own]: a bare one in the cloud of this node, or
     exec sleep infinity' - "$dir" &
   echo $! >"$dir/pid"
   within 60 [ -e "$dir/lab/up" ]
-  on "$1" make_node
+  on "$1" "${MAKE:-make_node}"
 }
 
 join() { # join NODE...: more nodes for this node's cloud; they are set up side by side

@@ -11,6 +11,7 @@ DP=${DP:-system}          # OVS datapath: system (the kernel's) or netdev (users
 . "$lab/fabric.sh"
 . "$lab/node.sh"
 . "$lab/cloud.sh"
+. "$lab/underlay.sh"
 be gw1
 
 # Everything but the agent and the annotations.
@@ -74,6 +75,6 @@ foreign() { # all of that, as it is now
   ip address show dev lo-500
   ip route show table 500
   ovs-vsctl --columns=name,tag,external_ids list port br-op operator0
-  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | grep -v cookie=0x3e6, | sort
+  ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex | grep -vE "cookie=(${OUR_COOKIES:-0x3e6})," | sort
   vtysh -c 'show running-config' 2>/dev/null | sed -n '/vrf-mgmt/,/^exit/p'
 }
