@@ -28,12 +28,12 @@ use super::{
 use crate::{
     intent::names,
     ledger::Ledger,
-    model::{IfName, Vni},
+    model::{IfName, Mark, Vni},
     planes::{
         Change, Operation, Report,
         flows::object::{FlowRule, FlowsObject},
         frr::object::FrrKey,
-        kernel::object::{KernelKey, KernelObject, Link},
+        kernel::object::{KernelKey, KernelObject, Link, LinkKind},
     },
 };
 
@@ -335,6 +335,7 @@ impl Core {
         self.judge_vrf_of(&key, changed);
         if changed {
             self.judge_stanzas_of(&key);
+            self.judge_addresses_of(&key);
         }
     }
 
@@ -345,11 +346,23 @@ impl Core {
             Key::Kernel(KernelKey::Link(name)) => *name,
             _ => return,
         };
-        for key in [FrrKey::Vrf(vrf).into(), FrrKey::Bgp(vrf).into()] {
+        for key in [FrrKey::Vrf(vrf).into(), FrrKey::Bgp(vrf).into(), FrrKey::Leak(vrf).into()] {
             if self.actual.contains_key(&key) {
                 self.judge(&key, true);
             }
         }
+    }
+
+    /// What stands on the dummy of the BGP mode becomes ours with it, when that is adopted.
+    fn judge_addresses_of(&mut self, key: &Key) {
+        let Some(Object::Kernel(KernelObject::Link(link))) = self.actual.get(key) else { return };
+        if link.owner != Some(Mark::Underlay) || link.kind != LinkKind::Dummy {
+            return;
+        }
+        let dev = link.name;
+        let is_on_it = |key: &&Key| matches!(key, Key::Kernel(KernelKey::Address(on, ..)) if *on == dev);
+        let addresses: Vec<Key> = self.actual.keys().filter(is_on_it).cloned().collect();
+        addresses.iter().for_each(|key| self.judge(key, true));
     }
 
     /// Everything of every plane is to be read again; of the ledger, which nobody else writes, only where it could not be

@@ -431,8 +431,17 @@ impl Peers {
 
     /// All planes, as they answer a first read.
     pub fn connect(&mut self, reconciler: &mut Reconciler, now: Instant) {
+        self.connect_in_turn(
+            [PlaneId::Ledger, PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr],
+            reconciler,
+            now,
+        );
+    }
+
+    /// As [`connect`](Self::connect), with the planes answering in the given order.
+    pub fn connect_in_turn(&mut self, planes: [PlaneId; 4], reconciler: &mut Reconciler, now: Instant) {
         self.connected.clear();
-        for plane in [PlaneId::Ledger, PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr] {
+        for plane in planes {
             self.read(reconciler, plane, now);
         }
         self.connect_bridges(reconciler, now);
