@@ -133,6 +133,20 @@ LINKS
   ovs-vsctl --may-exist add-port br-int "vm-$1" -- set interface "vm-$1" external_ids:iface-id="vm-$1"
 }
 
+provider_vm() { # provider_vm N: all of it, with one VM, but for the agent
+  plain_site
+  make_provider_port "$1"
+  run_vm "$1"
+  ovn-nbctl --timeout=60 --wait=hv sync
+}
+
+reach() { # reach N: both ways, both families
+  expect_ping ext "$(vm4 "$1")"
+  expect_ping ext "$(vm6 "$1")"
+  expect_ping "vm-$1" $EXT4
+  expect_ping "vm-$1" $EXT6
+}
+
 stop_vm() { # stop_vm N
   ovs-vsctl --if-exists del-port br-int "vm-$1"
   ip netns del "vm-$1"

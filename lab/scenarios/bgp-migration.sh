@@ -1,7 +1,7 @@
 # The BGP mode on two nodes: a VM on a provider network moves from one to the other and back under a running ping, which tells
 # how long it was dark; then a node's agent is away while it moves.
 # long: a part of make test-full, not of make test
-# limit: 900 s
+# limit: 1200 s
 plain_site
 join_plain gw2
 make_provider_port 50

@@ -1,7 +1,7 @@
 # The BGP mode behind a router: its gateway, tenants' addresses host by host and by subnet, floating IPs that are central,
 # distributed, moved, released and used again, and load balancers' addresses; the leaf's table after every step.
 # long: a part of make test-full, not of make test
-# limit: 900 s
+# limit: 1200 s
 OPTIONS=expose_tenant_networks=True plain_site
 make_tenants 1001
 router=$(router 1001)
