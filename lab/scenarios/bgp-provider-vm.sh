@@ -71,9 +71,9 @@ step "nothing of it is left after a cleanup"
 stop_agent
 agent cleanup --yes
 within 20 leaf_has ""
-same "rules" "" "$(ip rule | grep ' proto 182'; ip -6 rule | grep ' proto 182')"
+same "rules" "" "$(ip rule | sed -n '/ proto 182/p'; ip -6 rule | sed -n '/ proto 182/p')"
 same "routes" "" "$(ip route show table all proto 182; ip -6 route show table all proto 182)"
-same "flows" "" "$(ovs-ofctl dump-flows br-ex cookie=0x3e7/-1 | grep cookie)"
+same "flows" "" "$(ovs-ofctl dump-flows br-ex cookie=0x3e7/-1 | sed -n '/cookie/p')"
 same "neighbours" "" "$(ip neigh show dev br-ex nud permanent)"
 not ip link show bgp-vrf
 not frr_has bgp-vrf
