@@ -20,7 +20,7 @@ use bgp_agent::{
         Operation, Outcome, Report, Verb,
         flows::{
             self, FlowsCommand, Options,
-            object::{COOKIE, Flow, FlowRule, FlowsObject},
+            object::{COOKIE, Cookies, Flow, FlowRule, FlowsObject},
         },
     },
 };
@@ -69,7 +69,8 @@ async fn by_the_plane(ovs: &Ovs, operations: Vec<Operation<FlowsObject>>) -> Dur
     let (commands, taken) = mpsc::channel(16);
     let (told, mut reports) = mpsc::channel(16);
     let socket = PathBuf::from(ovs.path(&format!("{BRIDGE}.mgmt")));
-    let options = Options { bridge: BRIDGE.parse().expect("a name"), socket, answers: true };
+    let cookies = Cookies { evpn: true, underlay: false };
+    let options = Options { bridge: BRIDGE.parse().expect("a name"), socket, cookies, answers: true };
     tokio::spawn(flows::run(options, taken, told));
     while !matches!(reports.recv().await, Some(Report::Whole(_))) {}
     let begin = Instant::now();
