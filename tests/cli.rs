@@ -120,7 +120,9 @@ fn json(output: &Output) -> Value {
 
 #[test]
 fn a_wrong_configuration_ends_with_its_file_and_line() {
-    for (line, allowed) in [("bgp_AS = 0", "AS number"), ("driver = ovn_bgp_driver", "ovn_evpn_driver")] {
+    for (line, allowed) in
+        [("bgp_AS = 0", "AS number"), ("driver = ovn_stretched_l2_bgp_driver", "ovn_evpn_driver")]
+    {
         let place = Place::new(&format!("[DEFAULT]\n{line}\n"));
         let text = fs::read_to_string(place.file()).unwrap();
         let number = text.lines().position(|written| written == line).unwrap() + 1;
