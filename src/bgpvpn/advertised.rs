@@ -52,11 +52,16 @@ mod tests {
 
     #[test]
     fn host_routes_of_the_vni_count_and_networks_do_not() {
-        let answer = include_str!("../../fixtures/frr/8.4/prefix-routes.json");
-        let of = |vni| hosts(&serde_json::from_str(answer).unwrap(), Vni::new(vni).unwrap());
-        let seen: Vec<String> = of(1001).iter().map(ToString::to_string).collect();
-        assert_eq!(seen, ["20.0.0.10", "172.24.4.146", "2001:db8:1::10", "2001:db8:ffff::1"]);
-        assert!(of(1002).is_empty());
+        for answer in [
+            include_str!("../../fixtures/frr/8.4/prefix-routes.json"),
+            include_str!("../../fixtures/frr/10.3/prefix-routes.json"),
+            include_str!("../../fixtures/frr/10.7/prefix-routes.json"),
+        ] {
+            let of = |vni| hosts(&serde_json::from_str(answer).unwrap(), Vni::new(vni).unwrap());
+            let seen: Vec<String> = of(1001).iter().map(ToString::to_string).collect();
+            assert_eq!(seen, ["20.0.0.10", "172.24.4.146", "2001:db8:1::10", "2001:db8:ffff::1"]);
+            assert!(of(1002).is_empty());
+        }
         assert!(hosts(&serde_json::json!({"warning": "no BGP"}), Vni::new(1001).unwrap()).is_empty());
     }
 }

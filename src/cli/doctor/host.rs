@@ -1,13 +1,13 @@
 //! The host around the agent: other programs that would remove what is the agent's, and rules that name tenants' tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, root::Root};
 use crate::{
     agent::python,
     cli::peers::{netlink, process::Process},
     intent::{names, reserved},
-    model::Vni,
+    model::{IfName, Vni},
     planes::kernel::{
         decode::Event,
         dump::{Question, Which},
@@ -30,8 +30,10 @@ pub fn examine(root: &Root, findings: &mut Findings) {
     python_agent(findings);
     networkd(root, findings);
     network_manager(root, findings);
-    match tenants() {
-        Ok(tenants) => {
+    match vrfs() {
+        Ok(vrfs) => {
+            one_table_each(&vrfs, findings);
+            let tenants = tenants(&vrfs);
             rules(&tenants, findings);
             ovn_routes(&tenants, findings);
         }
@@ -118,17 +120,42 @@ fn in_its_care(configuration: &str, rules: &str) -> Vec<&'static str> {
     DEVICES.into_iter().filter(|prefix| !named_by_rule(prefix) && !named_by_operator(prefix)).collect()
 }
 
-/// The routing tables of the VRFs that have a tenant's name and number.
-fn tenants() -> Result<BTreeSet<u32>, String> {
+/// Every VRF's name with its routing table.
+fn vrfs() -> Result<Vec<(IfName, u32)>, String> {
     let links = netlink::ask(Question::Links)?.into_iter();
-    let tenant = |event| match event {
+    let vrf = |event| match event {
         Event::Link(_, link) => match link.kind {
-            LinkKind::Vrf { table } => Vni::new(table).filter(|vni| names::vrf(*vni) == link.name),
+            LinkKind::Vrf { table } => Some((link.name, table)),
             _ => None,
         },
         _ => None,
     };
-    Ok(links.filter_map(tenant).map(Vni::get).collect())
+    Ok(links.filter_map(vrf).collect())
+}
+
+/// The tables of those that have a tenant's name and number.
+fn tenants(vrfs: &[(IfName, u32)]) -> BTreeSet<u32> {
+    let is_tenant = |name, table| Vni::new(table).is_some_and(|vni| names::vrf(vni) == name);
+    vrfs.iter().filter(|(name, table)| is_tenant(*name, *table)).map(|(_, table)| *table).collect()
+}
+
+/// Two VRFs with one table: zebra ends itself when it sees that, and again when it is started ("table id overlaps existing
+/// vrf", zebra/if_netlink.c of FRR 8.4, zebra/interface.c of 10.3).
+fn one_table_each(vrfs: &[(IfName, u32)], findings: &mut Findings) {
+    let mut by_table: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for (name, table) in vrfs {
+        by_table.entry(*table).or_default().push(name.as_str());
+    }
+    by_table.retain(|_, names| names.len() > 1);
+    if by_table.is_empty() {
+        findings.ok("no two VRFs have one routing table");
+    }
+    for (table, names) in by_table {
+        findings.fail(
+            format!("{} have the same routing table {table}: zebra ends when it sees that", names.join(" and ")),
+            "remove the one that is not needed; where OVN makes it, give its router another dynamic-routing-vrf-id",
+        );
+    }
 }
 
 fn rules(tenants: &BTreeSet<u32>, findings: &mut Findings) {
@@ -270,6 +297,20 @@ mod tests {
         // An operator's own configuration counts; a range in it does not, NetworkManager knows none.
         let own = "[keyfile]\nunmanaged-devices += interface-name:vrf-*;interface-name:br-[0-9]*\n";
         assert_eq!(in_its_care(own, ""), DEVICES[1..]);
+    }
+
+    #[test]
+    fn vrfs_that_share_a_table_are_named() {
+        let vrf = |name: &str, table| (name.parse().unwrap(), table);
+        let mut findings = Findings::default();
+        let vrfs = [vrf("vrf-1001", 1001), vrf("ovnvrf7", 7), vrf("ovnvrf1001", 1001), vrf("vrf-1002", 7)];
+        assert_eq!(tenants(&vrfs), BTreeSet::from([1001]));
+        one_table_each(&vrfs, &mut findings);
+        let seen: Vec<_> = findings.all.iter().map(|finding| finding.seen.as_str()).collect();
+        let said = "vrf-1001 and ovnvrf1001 have the same routing table 1001: zebra ends when it sees that";
+        assert!(seen.len() == 2 && seen.contains(&said), "{seen:?}");
+        one_table_each(&vrfs[..2], &mut findings);
+        assert_eq!(findings.all[2].level, crate::cli::doctor::Level::Ok);
     }
 
     #[test]
