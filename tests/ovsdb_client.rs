@@ -462,6 +462,25 @@ async fn an_older_schema_lacks_optional_columns() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_slow_to_shake_hands_is_waited_for() {
+    let pki = Pki::new();
+    let port = free_port();
+    let server = Server::standalone(SCHEMA, &pki.server_options(port));
+    let tls = TlsOptions {
+        private_key: pki.key("client"),
+        certificate: pki.certificate("client"),
+        ca_cert: pki.servers_ca("pki"),
+    };
+    server.signal("STOP");
+    let mut client =
+        Client::with(io::Options { tls: Some(tls), ..options(&format!("ssl:127.0.0.1:{port}")) });
+    let early = tokio::time::timeout(Duration::from_secs(4), client.events.recv()).await;
+    assert!(early.is_err(), "it is still waited for: {early:?}");
+    server.signal("CONT");
+    client.live().await;
+}
+
+#[tokio::test]
 async fn tls_takes_the_chain_whatever_the_name() {
     let pki = Pki::new();
     let port = free_port();

@@ -25,8 +25,12 @@ use super::{
     tls::{self, TlsOptions},
 };
 
-/// How long a remote has to accept a connection, the TLS handshake included.
+/// How long a remote has to accept a connection, which its kernel does however busy its process is.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long its process has for the TLS handshake behind that: a busy server lets wait, and OVS's own clients come to wait
+/// as long (RECONNECT_DEFAULT_MAX_BACKOFF in lib/reconnect.h).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The pause after all remotes failed: from, and doubling up to, these (RECONNECT_DEFAULT_MIN_BACKOFF and _MAX_BACKOFF
 /// in lib/reconnect.h). Up to a quarter is taken off by chance, so that nodes do not come all at once.
@@ -132,11 +136,10 @@ impl Client {
 
     /// One connection, from connect to its end.
     async fn attempt(&mut self, remote: &Remote) -> Stop {
-        let connecting = timeout(CONNECT_TIMEOUT, connect(remote.clone(), self.tls.clone()));
+        let connecting = connect(remote.clone(), self.tls.clone());
         let stream = match self.meanwhile(connecting).await {
-            Ok(Ok(Ok(stream))) => stream,
-            Ok(Ok(Err(reason))) => return Stop::Lost(reason),
-            Ok(Err(_)) => return Stop::Lost(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
+            Ok(Ok(stream)) => stream,
+            Ok(Err(reason)) => return Stop::Lost(reason),
             Err(stop) => return stop,
         };
         self.session.connected(now());
@@ -271,8 +274,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 async fn connect(remote: Remote, tls: Option<TlsOptions>) -> Result<Box<dyn Stream>, String> {
     match &remote {
         Remote::Unix(path) => {
-            let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
-            Ok(Box::new(stream))
+            let connecting = UnixStream::connect(path);
+            let stream = within(CONNECT_TIMEOUT, "connection", connecting).await?;
+            Ok(Box::new(stream.map_err(|error| error.to_string())?))
         }
         Remote::Tcp(host, port) => Ok(Box::new(connect_tcp(host, *port).await?)),
         Remote::Ssl(host, port) => {
@@ -281,15 +285,22 @@ async fn connect(remote: Remote, tls: Option<TlsOptions>) -> Result<Box<dyn Stre
             let config = tls::client_config(&options).map_err(|error| error.to_string())?;
             let name = ServerName::try_from(host.to_string()).map_err(|error| error.to_string())?;
             let stream = connect_tcp(host, *port).await?;
-            let stream = TlsConnector::from(config).connect(name, stream).await;
+            let handshake = TlsConnector::from(config).connect(name, stream);
+            let stream = within(HANDSHAKE_TIMEOUT, "TLS handshake", handshake).await?;
             let stream = stream.map_err(|error| format!("TLS: {error}{}", tls::hint(&error)))?;
             Ok(Box::new(stream))
         }
     }
 }
 
+async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
+    timeout(limit, work).await.map_err(|_| format!("no {what} within {} s", limit.as_secs()))
+}
+
 async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+    let connecting = TcpStream::connect((host, port));
+    let stream =
+        within(CONNECT_TIMEOUT, "connection", connecting).await?.map_err(|error| error.to_string())?;
     // Messages are small and each is waited for.
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     Ok(stream)
