@@ -14,7 +14,8 @@ comes_back() { # comes_back DAEMON...: killed and started anew
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
     [ $took -lt 30000 ] || { same "FRR's configuration" "$config" "$(frr_config_now)"; fail "not back in $took ms: $*"; }
   done
-  say "configuration back $(last_write_after "$begin") ms after the start of $*"
+  took=$(last_write_after "$begin") # negative: nothing of the agent's was lost, as when mgmtd keeps it
+  say "configuration back $((took > 0 ? took : 0)) ms after the start of $*"
   within 60 tenant_stands 1001
   say "type-5 routes back $(((${EPOCHREALTIME/./} - begin) / 1000)) ms after it"
   settled
@@ -37,6 +38,13 @@ mgmtd_hangs() {
 }
 agent_did() { grep -c "reconcile::core::flight: done: $1" $LOG/agent.log; }
 configured_as_before() { [ "$(frr_config_now)" = "$config" ]; }
+# bgpd from FRR 10 on keeps an empty block of each VRF that it has read of in its file, whatever mgmtd removes.
+without_empty_blocks() { frr_config_now | sed '/^vrf /{N;/\nexit-vrf/{N;d}}'; }
+nothing_stays() {
+  same "links" "" "$(links_of 1001)"
+  same "flows" "" "$(flows_of_agent)"
+  same "FRR" "" "$(without_empty_blocks | grep vrf-1001 || true)"
+}
 frr_has() { [[ $(frr_config_now) == *"$1"* ]]; }
 
 topology
@@ -77,5 +85,5 @@ stop_frr
 start_frr
 within 20 frr_has "router bgp $AS vrf vrf-1001"
 start_agent
-within 60 nothing_made
-same "the operator's configuration" "$operators" "$(frr_config_now)"
+within 60 nothing_stays
+same "the operator's configuration" "$operators" "$(without_empty_blocks)"
