@@ -21,7 +21,8 @@ pub fn seen(cookies: Cookies, flow: FlowStats) -> Option<FlowRule> {
     }
     let FlowStats { cookie, table, priority, matches, .. } = flow;
     let identity = Identity { table, priority, matches };
-    rule_matching(&identity)?;
+    // The places of a mode that is off are nobody's business.
+    rule_matching(&identity).filter(|rule| cookies.hold(rule.cookie()))?;
     let Identity { table, priority, matches } = identity;
     Some(FlowRule::Foreign { cookie, table, priority, matches })
 }
