@@ -56,8 +56,10 @@ make_plain_node() { # what make_node does, and an IPv6 link to the leaf, over wh
 }
 
 plain_leaf_config() {
-  echo "log file $LOG/leaf-zebra.log" >>/run/lab/leaf-zebra.conf
-  cat >>/run/lab/leaf-bgpd.conf <<CONFIG
+  mkdir -p /etc/frr/leaf
+  cp /etc/frr/vtysh.conf /etc/frr/leaf/
+  echo "log file $LOG/leaf-zebra.log" >>/etc/frr/leaf/zebra.conf
+  cat >>/etc/frr/leaf/bgpd.conf <<CONFIG
 log file $LOG/leaf-bgpd.log
 router bgp $AS
  bgp router-id $LEAF
@@ -82,8 +84,8 @@ CONFIG
 }
 
 plain_node_config() { # the operator's FRR, without a word of what the agent adds
-  echo "log file $LOG/zebra.log" >>/run/lab/zebra.conf
-  cat >>/run/lab/bgpd.conf <<CONFIG
+  echo "log file $LOG/zebra.log" >>/etc/frr/zebra.conf
+  cat >>/etc/frr/bgpd.conf <<CONFIG
 log file $LOG/bgpd.log
 router bgp $AS
  bgp router-id $VTEP
