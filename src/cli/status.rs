@@ -103,7 +103,8 @@ fn filter(status: &mut Value, options: &Options) {
                 && !(options.problems && tenant["state"] == "ok")
         });
     }
-    if let Some(networks) = status["underlay"]["networks"].as_array_mut() {
+    // By pointer: an index that is to be written to would make what is not there.
+    if let Some(networks) = status.pointer_mut("/underlay/networks").and_then(Value::as_array_mut) {
         networks.retain(|network| {
             options.vni.is_empty()
                 && options.state.as_ref().is_none_or(|state| network["state"] == **state)
@@ -369,6 +370,14 @@ mod tests {
         assert!(parse(&["--state", "hold"]).unwrap_err().to_string().contains("pending, leaving, held"));
         let pauses = [0.0, -1.0, f64::NAN, 0.7].map(|seconds| pause(seconds).as_millis());
         assert_eq!(pauses, [500, 2000, 2000, 700]);
+    }
+
+    #[test]
+    fn a_mode_that_is_off_is_not_shown() {
+        let mut status = status();
+        status["underlay"] = Value::Null;
+        filter(&mut status, &options());
+        assert!(!readable(&status).contains("PLAIN ROUTES"), "{}", readable(&status));
     }
 
     #[test]
