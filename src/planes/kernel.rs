@@ -289,7 +289,10 @@ impl Plane {
     /// Sends as much as may be under way.
     fn fill(&mut self, batch: &mut Batch, under_way: &mut VecDeque<Requests>) {
         while under_way.len() < 2 && !batch.is_sent() {
-            self.zebra.look();
+            // With nothing under way it was looked at just before.
+            if !under_way.is_empty() {
+                self.zebra.look();
+            }
             let on_the_way = under_way.iter().map(|sent: &Requests| sent.weight).sum();
             let room = self.zebra.room(on_the_way);
             if room == 0 && !under_way.is_empty() {
