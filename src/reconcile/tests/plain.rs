@@ -195,31 +195,26 @@ fn next_hops_are_answered_as_configured() {
     assert_eq!(answers(&rig), 1, "{:?}", texts(&rig));
 }
 
+/// Where the first operation on an object that reads like this stands in the journal.
+fn place_of(rig: &Rig, text: &str) -> usize {
+    let journal: Vec<String> = rig.peers.journal.iter().map(|(_, object)| object.to_string()).collect();
+    let place = journal.iter().position(|line| line.starts_with(text));
+    place.unwrap_or_else(|| panic!("{text}: {journal:#?}"))
+}
+
 #[test]
 fn a_tenants_subnet_and_its_hosts_stand_on_their_gateway() {
     let options = Options { all_tenants: true, ..Options::default() };
     let mut rig = Rig::with(Cloud::seed(), Config { underlay: options, ..config(false) });
     rig.run();
-    let journal: Vec<String> = rig.peers.journal.iter().map(|(_, object)| object.to_string()).collect();
-    let at = |text: &str| {
-        journal
-            .iter()
-            .position(|line| line.starts_with(text))
-            .unwrap_or_else(|| panic!("{text}: {journal:#?}"))
-    };
+    let at = |text: &str| place_of(&rig, text);
     assert!(at("route 172.24.4.146/32 dev br-ex") < at("route 20.0.0.0/24 via 172.24.4.146 dev br-ex"));
     assert!(at("rule 32000 to 20.0.0.0/24") < at("address 20.0.0.10/32"));
     converges(&mut rig);
     rig.peers.journal.clear();
     rig.cloud.move_gateway("cr-lrp-gw", "gw2");
     rig.run();
-    let journal: Vec<String> = rig.peers.journal.iter().map(|(_, object)| object.to_string()).collect();
-    let at = |text: &str| {
-        journal
-            .iter()
-            .position(|line| line.starts_with(text))
-            .unwrap_or_else(|| panic!("{text}: {journal:#?}"))
-    };
+    let at = |text: &str| place_of(&rig, text);
     assert!(at("address 20.0.0.10/32") < at("rule 32000 to 20.0.0.0/24"));
     assert!(at("route 20.0.0.0/24") < at("route 172.24.4.146/32"));
     assert_eq!(texts(&rig).len(), 4, "{:?}", texts(&rig));
