@@ -258,7 +258,7 @@ mod tests {
             changed_seconds_ago: Some(1.0),
         };
         let problem = ProblemStatus { port: "lrp".to_owned(), vni: Some(1001), reason: "why".to_owned() };
-        let brake = BrakeStatus { held_prefixes: 1, advertised: 2, limit: 1, until: None };
+        let brake = BrakeStatus { held_prefixes: 1, advertised: 2, limit: 1, no_chassis: false, until: None };
         Status {
             brake: Some(brake),
             warning: Some("a Python agent runs".to_owned()),

@@ -236,6 +236,11 @@ impl Intent {
         self.chassis_name.as_deref()
     }
 
+    /// Whether the row of this node's chassis was seen.
+    pub fn knows_chassis(&self) -> bool {
+        self.chassis.is_some()
+    }
+
     /// The name was changed, and until its row is there this node counts as who it was.
     pub fn is_being_renamed(&self) -> bool {
         self.renamed && self.chassis.is_some()

@@ -277,6 +277,11 @@ impl Reconciler {
         }
     }
 
+    /// Whether the Southbound has told which chassis this node is; who wants nothing need not know.
+    fn knows_chassis(&self) -> bool {
+        self.wishless || self.intent.knows_chassis() || self.bgp.knows_chassis()
+    }
+
     /// What the BGP mode has once is wished while the mode is on, but by who wants nothing at all.
     fn wishes_underlay(&self) -> bool {
         self.config.modes.underlay && !self.wishless
@@ -326,7 +331,7 @@ impl Reconciler {
             let (advertised, leaving) = self.core.advertised();
             let unbound = if self.core.brake.is_on() { Unbound::NotClaimedYet } else { Unbound::LetGo };
             let unexplained = self.by_evidence(leaving, unbound, false);
-            self.core.resynchronised(unexplained, advertised, now);
+            self.core.resynchronised(unexplained, advertised, !self.knows_chassis(), now);
         } else if self.core.brake.is_on() && std::mem::take(&mut self.rows_changed) {
             let explained = self.by_evidence(self.core.braked(), Unbound::NotClaimedYet, true);
             self.core.explained(explained);

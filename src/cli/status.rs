@@ -159,11 +159,12 @@ fn brake(status: &Value) -> Vec<String> {
         None => "held until then".to_owned(),
     };
     let (held, advertised) = (&brake["held_prefixes"], &brake["advertised"]);
+    let why = match brake.get("no_chassis").and_then(Value::as_bool) {
+        Some(true) => "the Southbound has no Chassis of this node, nor a row that says why they are gone",
+        _ => "they have no rows in the Southbound since it was read anew",
+    };
     vec![
-        format!(
-            "BRAKE  {held} of {advertised} advertised prefixes have no rows in the Southbound since it was read anew; they \
-             stay advertised."
-        ),
+        format!("BRAKE  {held} of {advertised} advertised prefixes stay advertised, though {why}."),
         format!("       `bgp-agent release` withdraws them; otherwise {left}"),
         String::new(),
     ]

@@ -121,6 +121,11 @@ impl Intent {
         }
     }
 
+    /// Whether the row of this node's chassis was seen.
+    pub fn knows_chassis(&self) -> bool {
+        self.chassis.is_some()
+    }
+
     /// Takes in what was touched in the replica since the last call; the node has this chassis name (system-id). One that has
     /// lost its name, or whose new one has no row yet, is still who it was.
     pub fn update(&mut self, replica: &Replica, touched: &Touched, name: Option<&str>) -> Delta {

@@ -59,14 +59,16 @@ impl<'a> Evidence<'a> {
         self.subnet_says(vni, address) || self.other_gateway_says(vni)
     }
 
-    /// A gateway's row is there, and says that it is elsewhere, nowhere, or not to be offered.
+    /// A gateway's row is there, and says that it is elsewhere, nowhere, or not to be offered. Where this node has no chassis
+    /// it can't have been let go by it, but what another chassis holds is elsewhere.
     fn gateway_says(&self, name: &str) -> bool {
-        let (Some(row), Some(chassis)) = (self.replica.port(name), self.intent.chassis) else {
+        let Some(row) = self.replica.port(name) else {
             return false;
         };
-        match row.chassis {
-            None => self.was_let_go(row),
-            Some(bound) => bound != chassis || self.is_complete(name),
+        match (row.chassis, self.intent.chassis) {
+            (None, None) => false,
+            (None, Some(_)) => self.was_let_go(row),
+            (Some(bound), here) => here != Some(bound) || self.is_complete(name),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The brake: a resynchronisation that would withdraw much, with no row that says why, is not followed at once.
+//! The brake: a resynchronisation that would withdraw much, with no row that says why, is not followed at once; nor one that
+//! would withdraw anything while the Southbound does not know this node.
 //!
 //! Owns which addresses are held and until when. Pure: time is passed in. Never holds what a row explains, nor what
 //! changes in a live session; those are not asked about here.
@@ -58,6 +59,8 @@ pub struct BrakeStatus {
     pub advertised: usize,
     /// So many could have gone.
     pub limit: usize,
+    /// The Southbound had no Chassis of this node then; nothing could have gone.
+    pub no_chassis: bool,
     /// Seconds until they are withdrawn all the same; None: only by `bgp-agent release`.
     #[serde(rename = "seconds_left", serialize_with = "seconds_left")]
     pub until: Option<Instant>,
@@ -73,6 +76,8 @@ pub struct Brake {
     options: Options,
     /// The Southbound gave everything anew, and what that withdraws was not looked at yet: nothing may be removed.
     pending: bool,
+    /// When it began to hold, the Southbound had no Chassis of this node.
+    no_chassis: bool,
     held: HashSet<Key>,
     advertised: usize,
     until: Option<Instant>,
@@ -81,7 +86,7 @@ pub struct Brake {
 impl Brake {
     /// A brake at a start: everything was given anew.
     pub fn new(options: Options) -> Self {
-        Self { options, pending: true, held: HashSet::new(), advertised: 0, until: None }
+        Self { options, pending: true, no_chassis: false, held: HashSet::new(), advertised: 0, until: None }
     }
 
     /// Acts by these from the next resynchronisation on; what is held is held as it was begun.
@@ -114,14 +119,22 @@ impl Brake {
         self.held.iter()
     }
 
-    /// A resynchronisation would withdraw these of so many advertised prefixes, unexplained.
-    pub fn resynchronised(&mut self, unexplained: Vec<Key>, advertised: usize, now: Instant) {
+    /// A resynchronisation would withdraw these of so many advertised prefixes, unexplained. One that does not know this
+    /// node's chassis says nothing of what it holds, so that nothing may go.
+    pub fn resynchronised(
+        &mut self,
+        unexplained: Vec<Key>,
+        advertised: usize,
+        no_chassis: bool,
+        now: Instant,
+    ) {
         self.pending = false;
         if self.is_on() {
             self.held_anew(unexplained);
             return;
         }
-        let limit = self.options.limit.of(advertised);
+        self.no_chassis = no_chassis;
+        let limit = self.limit(advertised);
         if unexplained.len() <= limit {
             return;
         }
@@ -129,14 +142,24 @@ impl Brake {
         self.advertised = advertised;
         self.until = self.options.hold.map(|hold| now + hold);
         let seconds = self.options.hold.map_or(0, |hold| hold.as_secs());
+        let why = match no_chassis {
+            true => {
+                "has no Chassis of this node's system-id and no rows that say why these prefixes are gone"
+            }
+            false => "has no rows of so many prefixes",
+        };
         tracing::error!(
             held = self.held.len(),
             advertised,
             limit,
             mass_withdraw_hold = seconds,
-            "the brake holds a mass withdrawal: the Southbound was read anew and has no rows of so many prefixes. They stay \
-             advertised until the rows are back, `bgp-agent release`, or mass_withdraw_hold seconds (0: never)"
+            "the brake holds a withdrawal: the Southbound was read anew and {why}. They stay advertised until the rows are \
+             back, `bgp-agent release`, or mass_withdraw_hold seconds (0: never)"
         );
+    }
+
+    fn limit(&self, advertised: usize) -> usize {
+        if self.no_chassis { 0 } else { self.options.limit.of(advertised) }
     }
 
     /// Once more everything was given anew, while something is held: its time runs on.
@@ -172,7 +195,8 @@ impl Brake {
         self.is_on().then(|| BrakeStatus {
             held_prefixes: self.held.len(),
             advertised: self.advertised,
-            limit: self.options.limit.of(self.advertised),
+            limit: self.limit(self.advertised),
+            no_chassis: self.no_chassis,
             until: self.until,
         })
     }

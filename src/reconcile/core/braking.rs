@@ -57,9 +57,15 @@ impl Core {
     }
 
     /// A resynchronisation would withdraw these, unexplained, of so many that are advertised.
-    pub fn resynchronised(&mut self, unexplained: Vec<Key>, advertised: usize, now: Instant) {
+    pub fn resynchronised(
+        &mut self,
+        unexplained: Vec<Key>,
+        advertised: usize,
+        no_chassis: bool,
+        now: Instant,
+    ) {
         let mut touched: Vec<Key> = self.brake.held().cloned().collect();
-        self.brake.resynchronised(unexplained, advertised, now);
+        self.brake.resynchronised(unexplained, advertised, no_chassis, now);
         touched.extend(self.brake.held().cloned());
         touched.iter().for_each(|key| self.judge(key, true));
         // Removals waited for this.

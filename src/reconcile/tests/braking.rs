@@ -101,6 +101,69 @@ fn without_a_time_it_never_lets_go_by_itself() {
     assert_eq!(rig.status().brake.map(|brake| (brake.held_prefixes, brake.until)), Some((4, None)));
 }
 
+/// A start while ovn-controller has not registered this node (again): nothing is known of what the node holds.
+#[test]
+fn a_start_without_the_nodes_chassis_withdraws_nothing_until_it_is_there() {
+    let mut rig = standing(Cloud::seed());
+    let unknown = |rig: &mut Rig| {
+        let mut chassis = rig.cloud.chassis();
+        chassis.retain(|_, name| **name != *"gw1");
+        let mut rows: std::collections::HashMap<_, _> = rig.cloud.rows().into_iter().collect();
+        rows.values_mut()
+            .filter(|row| row.chassis == Some(uuid_of("gw1")))
+            .for_each(|row| row.chassis = None);
+        rig.reconciler.replica_mut().replace(rows, chassis);
+        rig.peers.run(&mut rig.reconciler, &mut rig.now)
+    };
+    rig.reconciler = Reconciler::new(rig.config.clone());
+    unknown(&mut rig);
+    rig.reconciler.southbound_whole();
+    rig.peers.connect(&mut rig.reconciler, rig.now);
+    assert_eq!(unknown(&mut rig), 0, "{:?}", rig.peers.journal);
+    let brake = rig.status().brake.expect("the brake is on");
+    assert_eq!((brake.held_prefixes, brake.limit, brake.no_chassis), (4, 0, true));
+
+    assert_eq!(rig.run(), 0, "the node is registered again, and all is as it was");
+    assert!(rig.status().brake.is_none() && rig.status().converged, "{:?}", rig.status());
+}
+
+/// What another chassis holds is not this node's, whether or not the node is registered.
+#[test]
+fn a_start_without_the_nodes_chassis_lets_go_of_what_another_one_holds() {
+    let mut rig = standing(Cloud::seed());
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    let mut chassis = rig.cloud.chassis();
+    chassis.retain(|_, name| **name != *"gw1");
+    rig.reconciler = Reconciler::new(rig.config.clone());
+    rig.connect();
+    rig.reconciler.replica_mut().replace(rig.cloud.rows().into_iter().collect(), chassis);
+    rig.peers.run(&mut rig.reconciler, &mut rig.now);
+    assert_eq!(rig.ours(), BTreeSet::new());
+    assert!(rig.status().brake.is_none());
+}
+
+/// ovn-controller registers the node first and binds its ports later. What has no row even then is held as all that is not
+/// explained.
+#[test]
+fn the_nodes_chassis_alone_explains_nothing() {
+    let mut rig = standing(Cloud::seed());
+    rig.cloud.remove("vm");
+    rig.reconciler = Reconciler::new(rig.config.clone());
+    rig.connect();
+    for (registered, bound) in [(false, false), (true, false), (true, true)] {
+        let mut rows: std::collections::HashMap<_, _> = rig.cloud.rows().into_iter().collect();
+        rows.get_mut(&uuid_of("cr-lrp-gw")).expect("the gateway's row").chassis =
+            bound.then(|| uuid_of("gw1"));
+        let chassis = if registered { rig.cloud.chassis() } else { Default::default() };
+        rig.reconciler.replica_mut().replace(rows, chassis);
+        assert_eq!(rig.peers.run(&mut rig.reconciler, &mut rig.now), 0, "{registered} {bound}");
+    }
+    assert_eq!(rig.status().brake.map(|brake| brake.held_prefixes), Some(2), "of the VM that is gone");
+    rig.now += Duration::from_secs(600);
+    rig.run();
+    assert!(rig.status().converged && advertised(&rig).len() == 2, "{:?}", advertised(&rig));
+}
+
 #[test]
 fn few_unexplained_withdrawals_pass() {
     let mut rig = standing(many());
