@@ -14,6 +14,8 @@ pub mod encode;
 mod io;
 pub mod line;
 pub mod object;
+#[cfg(test)]
+mod roundtrip;
 pub mod session;
 
 pub(crate) use io::Peer;

@@ -88,12 +88,17 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
     let old = seen.settings(wish.vrf);
-    let metric = metric(&old, &wish.settings);
     let mut lines = vec![Line::RouterBgp(wish.asn, wish.vrf)];
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
     let families = [
-        (Family::Ipv4, redistribute(old.redistribute_ipv4, wish.settings.redistribute_ipv4, metric)),
-        (Family::Ipv6, redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, metric)),
+        (
+            Family::Ipv4,
+            redistribute(old.redistribute_ipv4, wish.settings.redistribute_ipv4, &old, &wish.settings),
+        ),
+        (
+            Family::Ipv6,
+            redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, &old, &wish.settings),
+        ),
         (Family::Evpn, evpn(&old, &wish.settings, derived_target(wish, seen))),
     ];
     for (family, inner) in families.into_iter().filter(|(_, inner)| !inner.is_empty()) {
@@ -128,18 +133,19 @@ fn same_as(instance: &BgpVrf, seen: &View) -> Result<(), String> {
     }
 }
 
-/// A metric that is to change is said whether the line is there already or not: bgpd takes it over in place.
-fn redistribute(old: bool, wish: bool, metric: Option<u32>) -> Vec<Line> {
-    match metric.filter(|_| wish) {
+/// One family's line. A metric that is to change is said whether the line is there already or not: bgpd takes it over in
+/// place. Back to none at all would withdraw every prefix for a moment, and 0 is the same.
+fn redistribute(stands: bool, wished: bool, old: &BgpSettings, wish: &BgpSettings) -> Vec<Line> {
+    let metric = match (old.less_preferred, wish.less_preferred) {
+        (was, true) if !was || !stands => Some(DRAIN_METRIC),
+        (true, false) if stands => Some(0),
+        _ => None,
+    };
+    match metric.filter(|_| wished) {
         Some(metric) => vec![Line::RedistributeMetric(metric)],
-        None if old == wish => Vec::new(),
-        None => vec![Line::Redistribute(wish)],
+        None if stands == wished => Vec::new(),
+        None => vec![Line::Redistribute(wished)],
     }
-}
-
-/// The metric to say; None: as it is. Back to none at all would withdraw every prefix for a moment, and 0 is the same.
-fn metric(old: &BgpSettings, wish: &BgpSettings) -> Option<u32> {
-    (old.less_preferred != wish.less_preferred).then_some(if wish.less_preferred { DRAIN_METRIC } else { 0 })
 }
 
 /// What is advertised comes last, so that the first routes leave with the right targets.
@@ -249,6 +255,14 @@ mod tests {
         let words = said(Verb::Update, wish(false), &[wish(true)]);
         assert_eq!(words.iter().filter(|line| *line == "redistribute connected metric 0").count(), 2);
         assert!(!words.iter().any(|line| line.starts_with("no ")), "{words:?}");
+    }
+
+    #[test]
+    fn a_line_that_comes_back_while_less_preferred_is_so_too() {
+        let standing = BgpSettings { less_preferred: true, redistribute_ipv6: false, ..wished(None, &[]) };
+        let wish = BgpSettings { redistribute_ipv6: true, ..standing.clone() };
+        let words = said(Verb::Update, instance(64999, wish), &[instance(64999, standing)]);
+        assert_eq!(words[1..3], ["address-family ipv6 unicast", "redistribute connected metric 4294967294"]);
     }
 
     #[test]

@@ -294,4 +294,58 @@ proptest! {
         }
         prop_assert_eq!(decode::event(all.last().unwrap()), Ok(Some(Event::Neighbour(2, ip, mac, marked))));
     }
+
+    #[test]
+    fn links_are_read_as_written(
+        kind in any_kind(), owner in any_owner(), up: bool, enslaved: bool, mtu in proptest::option::of(68..65_536_u32),
+    ) {
+        let has_plain_settings = matches!(kind, LinkKind::Bridge | LinkKind::Vxlan { .. });
+        let link = Link { kind, owner: Some(owner), up, mtu, master: enslaved.then(|| name("vrf-1001")), ..plain("x", LinkKind::Dummy) };
+        let bytes = encoded(&[create(link.clone())]).unwrap();
+        let facts: Vec<LinkFacts> = each(&bytes).iter().filter_map(facts_of).collect();
+        let made = &facts[0];
+        let kind = match link.kind {
+            // Of another link is told by index.
+            LinkKind::Vlan { tag, .. } => LinkKind::Vlan { of: None, tag },
+            LinkKind::Veth { .. } => LinkKind::Veth { peer: None },
+            kind => kind,
+        };
+        prop_assert_eq!((made.name, &made.kind, made.master), (link.name, &kind, enslaved.then_some(1)));
+        prop_assert_eq!(made.settings.plain, has_plain_settings);
+        prop_assert_eq!(made.mtu, link.mtu.unwrap_or(0));
+        prop_assert!(facts.iter().any(|facts| facts.owner == Some(owner)));
+        prop_assert_eq!(facts.last().unwrap().up, up);
+    }
+}
+
+/// What a request says of a link, read like a notification: with the name, which a change need not have.
+fn facts_of(message: &Message<'_>) -> Option<LinkFacts> {
+    let (head, attributes) = message.payload.split_at(16);
+    let mut named = Writer::default();
+    named.fixed(head);
+    named.text(IFLA_IFNAME, "x");
+    let body = [named.bytes(), attributes].concat();
+    match decode::event(&Message { kind: RTM_NEWLINK, payload: &body, ..*message }).unwrap() {
+        Some(Event::Link(_, facts)) => Some(*facts),
+        _ => None,
+    }
+}
+
+fn any_owner() -> impl Strategy<Value = Mark> {
+    prop_oneof![(1..0x100_0000_u32).prop_map(|vni| Mark::Vni(Vni::new(vni).unwrap())), Just(Mark::Underlay),]
+}
+
+fn any_kind() -> impl Strategy<Value = LinkKind> {
+    prop_oneof![
+        any::<u32>().prop_map(|table| LinkKind::Vrf { table }),
+        Just(LinkKind::Bridge),
+        Just(LinkKind::Dummy),
+        (0..0x100_0000_u32, any::<u16>(), any_ip()).prop_map(|(id, port, local)| LinkKind::Vxlan {
+            id,
+            port,
+            local
+        }),
+        (0..4096_u16).prop_map(|tag| LinkKind::Vlan { of: Some(name("lo-1001")), tag }),
+        Just(LinkKind::Veth { peer: Some(name("y")) }),
+    ]
 }
