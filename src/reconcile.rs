@@ -307,17 +307,23 @@ impl Reconciler {
 
     /// Says where this node's name is not what it was, and what it holds stays nevertheless.
     fn look_at_name(&mut self) {
-        let held = self.intent.chassis_name().filter(|_| self.knows_node());
-        let trouble = held.and_then(|held| match self.core.node.settings().system_id.as_deref() {
-            None => Some(format!(
+        let name = self.core.node.settings().system_id.as_deref();
+        let trouble = match (self.intent.chassis_name(), name) {
+            _ if !self.knows_node() => None,
+            (None, _) => Some(
+                "external_ids:system-id is not set in Open_vSwitch: until it is, this node offers nothing new, and what it \
+                 held before stays"
+                    .to_owned(),
+            ),
+            (Some(held), None) => Some(format!(
                 "external_ids:system-id is gone from Open_vSwitch: until it is set again this node stays chassis {held}"
             )),
-            Some(_) if self.intent.is_being_renamed() => Some(format!(
+            (Some(held), Some(_)) if self.intent.is_being_renamed() => Some(format!(
                 "the Southbound has no Chassis named {held}, which is this node's system-id now: until it has, what was \
                  held under the name before stays"
             )),
-            Some(_) => None,
-        });
+            (Some(_), Some(_)) => None,
+        };
         let trouble = trouble.map(|trouble| shown(&trouble));
         if let Some(trouble) = trouble.as_ref().filter(|_| self.name_trouble != trouble) {
             tracing::warn!("{trouble}");
@@ -327,7 +333,9 @@ impl Reconciler {
 
     /// What a resynchronisation withdraws goes through the brake; and so does, while it holds, what rows say by now.
     fn look_at_withdrawals(&mut self, now: Instant) {
-        if self.southbound.whole && self.core.can_judge_resync() {
+        // Who has no name yet cannot read from rows what is his: until then nothing is removed.
+        let has_name = self.wishless || self.intent.chassis_name().is_some();
+        if self.southbound.whole && has_name && self.core.can_judge_resync() {
             let (advertised, leaving) = self.core.advertised();
             let unbound = if self.core.brake.is_on() { Unbound::NotClaimedYet } else { Unbound::LetGo };
             let unexplained = self.by_evidence(leaving, unbound, false);

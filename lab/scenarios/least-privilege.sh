@@ -1,6 +1,6 @@
 # The agent as its own user: CAP_NET_ADMIN and nothing else, and the sockets of OVS, OVN and FRR by group. The whole life of
 # a tenant. Without the capability, without a socket's permission, and on a full disk it runs on and says why it cannot go
-# on. A second agent is refused and told the first one's pid.
+# on. A second agent is refused and told the first one's pid. Without /proc it works, and says what it cannot see.
 UNPRIVILEGED=65534 OVS_GROUP=6640
 as_user() { # as_user CAPABILITIES COMMAND...
   local caps=$1 frr
@@ -49,3 +49,13 @@ say "$(grep -E 'Uid|CapEff' "/proc/$AGENT/status" | tr '\n\t' '  ')"
 grep -q "pid $AGENT" /run/lab/second || { cat /run/lab/second; fail "it does not name the first"; }
 remove_annotation 1001
 within 60 nothing_made
+
+step "no /proc"
+without_proc() { exec unshare --mount "$BASH" -c 'mount -t tmpfs tmpfs /proc && exec "$@"' - "$@"; }
+stop_agent
+start_agent without_proc
+annotate 1001
+within 120 tenant_stands 1001
+settled
+agent_says 'cannot read /proc/thread-self/net/netlink' || fail "nothing in the log"
+expect_ping ext-1001 $VM4

@@ -1,5 +1,6 @@
 # Everything else on the node restarts, one after the other: ovs-vswitchd, ovsdb-server, br-ex made anew, and the node
-# itself (OVS's ports are still in its database, the kernel's devices are not). Each time the tenant stands again by itself.
+# itself (OVS's ports are still in its database, the kernel's devices are not); and ports get other numbers. Each time the
+# tenant stands again by itself.
 # long: a part of make test-full, not of make test
 whole_again() { # whole_again WHAT
   within 120 tenant_stands 1001
@@ -21,8 +22,17 @@ start_vswitchd
 within 60 flows_are "$flows"
 whole_again "ovs-vswitchd killed"
 
+# The ports' numbers are others from now on, also after each of the restarts below.
+ofport() { ovs-vsctl get interface "$1" ofport; }
+renumbered() { [ "$(ofport "$1")" -gt 40 ]; }
+for port in veth-ovs-1001 patch-provnet-1-to-br-int; do
+  ovs-vsctl set interface $port ofport_request=$(($(ofport $port) + 40))
+  within 20 renumbered $port
+done
+whole_again "other OpenFlow port numbers"
+
 stop_daemon /run/openvswitch/ovsdb-server.pid
-within 60 status_says '"vswitch":\{"reason"'
+within 60 status_says '"vswitch":\{[^}]*"reason"'
 start_ovsdb
 whole_again "ovsdb-server restarted"
 

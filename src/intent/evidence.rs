@@ -59,8 +59,8 @@ impl<'a> Evidence<'a> {
         self.subnet_says(vni, address) || self.other_gateway_says(vni)
     }
 
-    /// A gateway's row is there, and says that it is elsewhere, nowhere, or not to be offered. Where this node has no chassis
-    /// it can't have been let go by it, but what another chassis holds is elsewhere.
+    /// A gateway's row is there, and says that it is elsewhere, nowhere, or not to be offered. Where this node's name has no
+    /// chassis it can't have been let go by it, but what a chassis holds is elsewhere.
     fn gateway_says(&self, name: &str) -> bool {
         let Some(row) = self.replica.port(name) else {
             return false;

@@ -129,7 +129,13 @@ impl Reconciler {
 
     fn update_destination(&mut self, to: Prefix) {
         let mut made = None;
-        if let Some(exposure) = self.bgp.exposure(&to) {
+        // One that has moved to a provider network that waits is not offered by what led to it on another.
+        let is_reached = |exposure: &&Exposure| {
+            let stands_on = self.underlay.made.get(&to).map(|(before, _)| before.counted());
+            self.underlay.ties.contains_key(&exposure.network)
+                || stands_on.is_none_or(|before| before == Part::Network(exposure.network))
+        };
+        if let Some(exposure) = self.bgp.exposure(&to).filter(is_reached) {
             let part = part(to, exposure);
             let tie = self.underlay.ties.get(&exposure.network);
             let way = tie.map(|tie| way(to, exposure, tie)).unwrap_or_default();

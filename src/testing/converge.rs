@@ -33,7 +33,7 @@ impl History<'_> {
 
     fn step(&mut self) -> Step {
         match self.next(6) {
-            0 => Step::Localnet(self.next(2), self.next(2) == 1),
+            0 => Step::Localnet { provider: self.next(2), network: 1, tag: self.next(2) == 1 },
             1 => Step::Gateway {
                 name: self.next(3),
                 router: self.next(2),

@@ -222,9 +222,9 @@ impl Cloud {
     /// Carries out a generated step.
     pub fn apply(&mut self, step: &Step) {
         match step {
-            Step::Localnet(provider, tag) => {
-                let name = format!("provnet-{provider}");
-                self.localnet(&name, &format!("prov-{provider}"), "physnet1", tag.then_some(100));
+            Step::Localnet { provider, network, tag } => {
+                let (name, network) = (format!("provnet-{provider}"), format!("physnet{network}"));
+                self.localnet(&name, &format!("prov-{provider}"), &network, tag.then_some(100));
             }
             Step::Gateway { name, router, chassis, provider, address } => {
                 let mac = format!("fa:16:3e:00:00:0{name} 172.24.4.{address}/24 2001:db8:ffff::{address}/64");
@@ -300,7 +300,7 @@ impl Cloud {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Step {
-    Localnet(u8, bool),
+    Localnet { provider: u8, network: u8, tag: bool },
     Gateway { name: u8, router: u8, chassis: u8, provider: u8, address: u8 },
     Subnet { gateway: u8, name: u8, network: u8, third: u8 },
     Annotate { subnet: bool, name: u8, vni: u8, asn: u8 },
@@ -316,7 +316,9 @@ pub enum Step {
 #[cfg(test)]
 pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        1 => (0..2u8, any::<bool>()).prop_map(|(provider, tag)| Step::Localnet(provider, tag)),
+        1 => (0..2u8, 1..3u8, any::<bool>()).prop_map(|(provider, network, tag)| {
+            Step::Localnet { provider, network, tag }
+        }),
         3 => (0..3u8, 0..2u8, 0..3u8, 0..2u8, 1..4u8).prop_map(|(name, router, chassis, provider, address)| {
             Step::Gateway { name, router, chassis, provider, address }
         }),

@@ -92,17 +92,26 @@ pub struct Zebra {
     /// Since when a buffer has been full without that anything was read from it.
     full: Option<Instant>,
     backlog: Backlog,
+    unreadable: bool,
 }
 
+/// The netlink sockets of the network namespace that the calling thread is in.
+const SOCKETS: &str = "/proc/thread-self/net/netlink";
+
 impl Zebra {
-    /// Looks at the queues of the network namespace that the calling thread is in. Where they cannot be read nothing is
-    /// known, and nothing is waited for.
+    /// Looks at the queues. Where they cannot be read nothing is known, and nothing is waited for.
     pub fn look(&mut self) {
-        let text = fs::read_to_string("/proc/thread-self/net/netlink").unwrap_or_else(|error| {
-            tracing::debug!("zebra is not waited for: /proc/thread-self/net/netlink: {error}");
-            String::new()
-        });
-        self.take(queues(&text), Instant::now());
+        let text = fs::read_to_string(SOCKETS);
+        if let Err(error) = &text
+            && !self.unreadable
+        {
+            tracing::warn!(
+                "cannot read {SOCKETS} ({error}): writes do not wait for zebra, and what it loses is not noticed; is /proc \
+                 mounted, and does the unit let us see it (ProcSubset=all)?"
+            );
+        }
+        self.unreadable = text.is_err();
+        self.take(queues(&text.unwrap_or_default()), Instant::now());
     }
 
     fn take(&mut self, queues: Vec<Queue>, now: Instant) {

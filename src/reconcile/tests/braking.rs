@@ -127,6 +127,17 @@ fn a_start_without_the_nodes_chassis_withdraws_nothing_until_it_is_there() {
     assert!(rig.status().brake.is_none() && rig.status().converged, "{:?}", rig.status());
 }
 
+#[test]
+fn a_start_without_a_system_id_withdraws_nothing() {
+    let mut rig = standing(Cloud::seed());
+    rig.peers.set("system-id", None);
+    rig.restart();
+    assert_eq!(rig.run(), 0);
+    rig.peers.set("system-id", Some("gw1".to_owned()));
+    assert_eq!(rig.run(), 0);
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
 /// What another chassis holds is not this node's, whether or not the node is registered.
 #[test]
 fn a_start_without_the_nodes_chassis_lets_go_of_what_another_one_holds() {

@@ -16,8 +16,11 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub enum NodeStep {
     Bridge(bool),
+    SecondBridge(bool),
     PatchPort(bool),
-    Mapping(bool),
+    Mapping(Option<&'static str>),
+    /// The chassis whose name the node has; gw2 is one of those that the gateways move between.
+    SystemId(Option<&'static str>),
     ForeignPort(bool),
     ForeignLink(&'static str),
     Renumber(prop::sample::Index),
@@ -27,10 +30,15 @@ pub enum NodeStep {
 fn node_step() -> impl Strategy<Value = NodeStep> {
     use NodeStep::*;
     let link = prop::sample::select(&["vrf-1001", "vxlan-1001", "veth-ovs-1002", "br-docker0"][..]);
+    let mappings = ["physnet1:br-ex", "physnet1:br-ex,physnet2:br-two", "physnet2:br-ex", "physnet1:br-two"];
+    let mapping = prop::option::of(prop::sample::select(Vec::from(mappings)));
+    let system_id = prop::option::of(prop::sample::select(&["gw1", "gw1", "gw2"][..]));
     prop_oneof![
         any::<bool>().prop_map(Bridge),
+        any::<bool>().prop_map(SecondBridge),
         any::<bool>().prop_map(PatchPort),
-        any::<bool>().prop_map(Mapping),
+        mapping.prop_map(Mapping),
+        system_id.prop_map(SystemId),
         any::<bool>().prop_map(ForeignPort),
         link.prop_map(ForeignLink),
         any::<prop::sample::Index>().prop_map(Renumber),
@@ -55,9 +63,17 @@ impl Rig {
                 peers.patch_port("provnet-1", "br-ex");
             }
             NodeStep::PatchPort(false) => peers.no_patch_port("provnet-1"),
-            NodeStep::Mapping(there) => {
-                peers.set("ovn-bridge-mappings", there.then(|| "physnet1:br-ex".to_owned()));
+            NodeStep::SecondBridge(false) => peers.no_bridge("br-two"),
+            NodeStep::SecondBridge(true) => {
+                if !peers.objects.contains_key(&VswitchKey::Bridge(name("br-two")).into()) {
+                    peers.bridge("br-two");
+                }
+                if !stands(peers, "patch-provnet-1-to-br-int") {
+                    peers.patch_port("provnet-1", "br-two");
+                }
             }
+            NodeStep::Mapping(mapping) => peers.set("ovn-bridge-mappings", mapping.map(str::to_owned)),
+            NodeStep::SystemId(id) => peers.set("system-id", id.map(str::to_owned)),
             NodeStep::ForeignPort(true) if bridge && !stands(peers, "eth9") => {
                 peers.foreign_port("eth9", "br-ex");
             }

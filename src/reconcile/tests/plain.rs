@@ -339,6 +339,23 @@ fn a_drain_and_its_end() {
     assert_eq!(rig.ours(), whole);
 }
 
+/// Two ports have one address, each on a provider network of its own; the second network is not mapped on this node.
+#[test]
+fn an_address_that_is_left_to_a_network_that_waits_is_not_offered_any_more() {
+    let mut cloud = provider();
+    cloud.localnet("provnet-1", "prov-1", "physnet2", None);
+    cloud.workload("the other", "prov-1", Some("gw1"), &["fa:16:3e:01:00:33 172.24.4.50"]);
+    let mut rig = plain(cloud);
+    assert!(rig.has(address("bgp-nic", "172.24.4.50")));
+    rig.cloud.workload("pvm", "prov", Some("gw1"), &["fa:16:3e:01:00:32 172.24.4.51"]);
+    rig.run();
+    assert!(rig.has(address("bgp-nic", "172.24.4.51")));
+    assert!(!texts(&rig).iter().any(|text| text.contains("172.24.4.50")), "{:?}", texts(&rig));
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex,physnet2:br-ex".to_owned()));
+    rig.run();
+    assert!(rig.has(address("bgp-nic", "172.24.4.50")));
+}
+
 #[test]
 fn nothing_is_left_when_nothing_is_wished() {
     let mut cloud = Cloud::seed();

@@ -1,0 +1,43 @@
+# FRR's daemons are killed at random writes of a change, bgpd, zebra or both, and start again as FRR's service has them start:
+# each time the node becomes exactly what the cloud says, and the operator's configuration is as it was. Shown is how long
+# after the daemons' sockets are back the agent's last write is done.
+# long: a part of make test-full, not of make test
+# limit: 2400 s
+done_writes() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log || true; }
+written() { # written WRITES: waits until so many are done in all, for 20 s at most
+  local began=$SECONDS
+  until [ "$(done_writes)" -ge "$1" ] || ((SECONDS - began >= 20)); do :; done
+}
+kill_frr() { for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; rm -f "/run/frr/$daemon.vty"; done; }
+operators() { frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$/ { skip = 1 } !skip; /^exit/ { skip = 0 }' | grep -v '^!'; }
+
+topology 1001 1002
+agent_config
+start_agent
+annotate 1001
+within 120 tenant_stands 1001
+settled
+operators=$(operators)
+
+for turn in {1..12}; do
+  # zebra never dies alone: watchfrr starts bgpd anew, too, where it does.
+  case $((turn % 3)) in
+    0) killed=(bgpd) after=(bgpd) ;;
+    1) killed=(zebra) after=(zebra bgpd) ;;
+    2) killed=(zebra bgpd) after=(zebra bgpd) ;;
+  esac
+  before=$(done_writes) writes=$((RANDOM % 20))
+  if ((turn % 2)); then annotate 1002; world=$(world 1001 1002); else remove_annotation 1002; world=$(world 1001); fi
+  written $((before + writes))
+  step "turn $turn: ${killed[*]} after $(($(done_writes) - before)) writes"
+  kill_frr "${killed[@]}"
+  [ "${killed[*]}" != zebra ] || kill_frr bgpd
+  for daemon in "${after[@]}"; do start_frr_daemon "$daemon"; done
+  begin=${EPOCHREALTIME/./} # the last one has its socket when it detaches
+  exact "$world"
+  took=$(last_write_after "$begin")
+  say "last write $((took > 0 ? took : 0)) ms after the sockets' return"
+  same "the operator's configuration" "$operators" "$(operators)"
+done
+expect_ping ext-1001 $VM4
+expect_ping vm-1001 $FAR6
