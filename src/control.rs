@@ -241,6 +241,7 @@ mod tests {
             for_seconds: 1.0,
             reconnects: 1,
             reason: Some("bgpd: it does not run".to_owned()),
+            unanswered_seconds: Some(3.0),
         };
         let tenant = TenantStatus {
             vni: 1001,
@@ -250,7 +251,12 @@ mod tests {
             state: "held",
             reasons: vec!["why".to_owned()],
             more_reasons: 1,
-            prefixes: Hops::default(),
+            prefixes: Hops {
+                bgpd: Some(0),
+                type5: Some(0),
+                counted_seconds_ago: Some(1.0),
+                ..Hops::default()
+            },
             wished: 1,
             open: 1,
             watermark: 1,

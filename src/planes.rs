@@ -11,9 +11,7 @@ pub mod frr;
 pub mod kernel;
 pub mod vswitch;
 
-use std::{collections::BTreeSet, net::IpAddr};
-
-use crate::model::IfName;
+use self::frr::question::{Answer, Daemons, Question};
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +57,8 @@ pub enum Command<O> {
     },
     /// Read everything again; answered by `Report::Whole`, or by `Report::Down` when that failed.
     Read,
-    /// Say which host prefixes BGP originates in each of these VRFs; FRR's plane alone answers, by one
-    /// `Report::Originated` each, and not for a VRF without an instance.
-    Survey(Vec<IfName>),
+    /// A question about BGP, which FRR's plane alone answers.
+    Ask(Question),
 }
 
 /// What a plane tells the reconciler. `S` is an object as the peer has it.
@@ -82,13 +79,10 @@ pub enum Report<S, K> {
     },
     /// How zebra keeps up with what the kernel tells it, when that has changed (the kernel plane alone).
     Backlog(Backlog),
-    /// What BGP originates in a VRF, as asked by `Command::Survey` (FRR's plane alone).
-    Originated {
-        /// The VRF.
-        vrf: IfName,
-        /// The addresses that it originates as host prefixes; None: that could not be read.
-        hosts: Option<BTreeSet<IpAddr>>,
-    },
+    /// An answer about BGP (FRR's plane alone).
+    Bgp(Answer),
+    /// Which daemons can be spoken with, when that has changed (FRR's plane alone).
+    Daemons(Daemons),
 }
 
 /// How zebra keeps up with the kernel's notifications.
@@ -122,7 +116,8 @@ impl<S, K> Report<S, K> {
             Self::Changed(changes) => Report::Changed(changes.into_iter().map(Change::map).collect()),
             Self::Results { id, outcomes } => Report::Results { id, outcomes },
             Self::Backlog(backlog) => Report::Backlog(backlog),
-            Self::Originated { vrf, hosts } => Report::Originated { vrf, hosts },
+            Self::Bgp(answer) => Report::Bgp(answer),
+            Self::Daemons(daemons) => Report::Daemons(daemons),
         }
     }
 }
@@ -142,7 +137,7 @@ impl<O> Command<O> {
     pub fn try_map<P: TryFrom<O>>(self) -> Result<Command<P>, P::Error> {
         Ok(match self {
             Self::Read => Command::Read,
-            Self::Survey(vrfs) => Command::Survey(vrfs),
+            Self::Ask(question) => Command::Ask(question),
             Self::Apply { id, operations } => {
                 let other = |Operation { verb, object }: Operation<O>| {
                     Ok(Operation { verb, object: object.try_into()? })

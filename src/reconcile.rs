@@ -3,12 +3,14 @@
 //! It holds the Southbound's replica, the intent computed from it and the bookkeeping of objects. Rows and reports go
 //! in, commands for the planes come out; time is passed in.
 
+mod arrival;
 mod brake;
 mod compare;
 mod core;
 mod drain;
 mod frame;
 mod history;
+mod hops;
 mod leftovers;
 mod news;
 mod node;
@@ -37,9 +39,11 @@ use std::{
 };
 
 use self::{
+    arrival::Arrival,
     brake::Brake,
     core::{Core, Learned, Leaving},
     history::History,
+    hops::Counting,
     news::News,
     object::{Key, Object, PlaneId},
     part::Part,
@@ -64,6 +68,7 @@ use crate::{
     model::{IfName, Vni},
     planes::{
         Command, Report,
+        frr::question::{Answer, Daemons},
         kernel::object::{Address, KernelObject},
     },
     southbound::{Replica, Subject, Touched},
@@ -105,6 +110,11 @@ pub struct Reconciler {
     history: History,
     drain: Drain,
     survey: Survey,
+    counting: Counting,
+    /// The new prefix that is followed until bgpd has it.
+    arrival: Option<Arrival>,
+    /// FRR's daemons, each a session of its own to an operator.
+    daemons: BTreeMap<&'static str, PlaneState>,
     /// What an operator should know of this node, beyond what is wished and stands.
     warning: Option<String>,
     /// What is wrong with this node's chassis name.
@@ -139,6 +149,9 @@ impl Reconciler {
             history: History::default(),
             drain: Drain::default(),
             survey: Survey::default(),
+            counting: Counting::default(),
+            arrival: None,
+            daemons: BTreeMap::new(),
             warning: None,
             name_trouble: None,
             wishless: false,
@@ -194,12 +207,35 @@ impl Reconciler {
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
         match report {
             Report::Backlog(backlog) => self.backlog(backlog, now),
-            Report::Originated { vrf, hosts } => self.originated(vrf, hosts, now),
+            Report::Bgp(Answer::Originated { vrf, hosts }) => self.originated(vrf, hosts, now),
+            Report::Bgp(Answer::Counted { vrf, total, held }) => self.counted(vrf, total, held, now),
+            Report::Bgp(Answer::Sighted { what, seen }) => self.sighted(what, seen, now),
+            Report::Daemons(daemons) => self.hear_of(daemons),
             report => {
+                if plane == PlaneId::Frr {
+                    self.follow_frr(&report, now);
+                }
                 let learned = self.core.report(plane, report, now);
                 self.learn(learned);
             }
         }
+    }
+
+    /// What is known of prefixes in BGP goes with the session, and is asked for when all was read.
+    fn follow_frr(&mut self, report: &Report<Object, Key>, now: Instant) {
+        match report {
+            Report::Down(_) => {
+                self.counting.forget();
+                self.arrival = None;
+            }
+            Report::Whole(_) => self.look_at_hops(now),
+            _ => {}
+        }
+    }
+
+    fn hear_of(&mut self, daemons: Daemons) {
+        let state = |(name, down): (_, Option<String>)| (name, PlaneState { whole: down.is_none(), down });
+        self.daemons = daemons.into_iter().map(state).collect();
     }
 
     fn learn(&mut self, learned: Learned) {
@@ -214,7 +250,7 @@ impl Reconciler {
     /// Takes in all that changed and gives the next commands.
     pub fn poll(&mut self, now: Instant) -> Vec<(PlaneId, Command<Object>)> {
         self.update_intent();
-        let states: Vec<_> = self.session_states().map(|(name, state)| (name, status::word(state))).collect();
+        let states: Vec<_> = self.all_sessions().map(|(name, state)| (name, status::word(state))).collect();
         self.history.sessions(now, states.into_iter());
         // Before the first whole view of the Southbound there is no wish to compare with.
         if !self.southbound_read {
@@ -229,7 +265,9 @@ impl Reconciler {
         self.look_at_withdrawals(now);
         let mut commands = self.core.poll(now);
         commands.extend(self.ask_for_survey(now));
+        commands.extend(self.follow_arrival());
         self.tell_news(now);
+        commands.extend(self.ask_for_counts(now));
         let closed = self.core.take_closed();
         self.history.progress(self.core.revision, closed, |revision| self.core.is_open_since(revision), now);
         if !self.history.is_synced() && self.is_applied() {
@@ -244,6 +282,9 @@ impl Reconciler {
             self.news.moved(vni, moved, now);
         }
         let mut changed = self.core.take_changed();
+        for part in &changed {
+            self.counting.changed(if part.vni().is_some() { *part } else { Part::Base }, now);
+        }
         changed.extend(self.news.overdue(now).into_iter().map(Part::Vni));
         for part in changed {
             let slice = self.core.slices.get(&Some(part));
@@ -434,7 +475,8 @@ impl Reconciler {
 
     /// When `poll` should be called again at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let others = self.survey.deadline().into_iter().chain(self.news.due());
+        let others =
+            self.survey.deadline().into_iter().chain(self.news.due()).chain(self.counting_deadline());
         self.core.next_timeout().into_iter().chain(others).min()
     }
 
@@ -484,8 +526,8 @@ impl Reconciler {
     }
 
     /// The same in a few numbers, for who asks often.
-    pub fn summary(&self) -> Summary {
-        status::summary(self)
+    pub fn summary(&self, now: Instant) -> Summary {
+        status::summary(self, now)
     }
 
     /// All was read, and what is open still is so for a reason that an operator has to look at: nothing is on its way.
@@ -500,6 +542,12 @@ impl Reconciler {
     fn session_states(&self) -> impl Iterator<Item = (String, &PlaneState)> {
         let planes = self.core.planes.iter().map(|(plane, state)| (plane.to_string(), state));
         planes.chain(std::iter::once((SOUTHBOUND.to_owned(), &self.southbound)))
+    }
+
+    /// Every session as an operator sees it: FRR's daemons too, each by itself.
+    fn all_sessions(&self) -> impl Iterator<Item = (String, &PlaneState)> {
+        let daemons = self.daemons.iter().map(|(name, state)| ((*name).to_owned(), state));
+        self.session_states().chain(daemons)
     }
 
     /// How far every session has come, by its name, those too that have not said a word yet.

@@ -105,6 +105,7 @@ async fn a_restarted_mgmtd_is_told_and_filled_again() {
     frr.kill("mgmtd");
     let Report::Down(why) = plane.report().await else { panic!("no word about mgmtd") };
     assert!(why.starts_with("mgmtd: the connection was closed"), "{why}");
+    assert!(plane.daemons["mgmtd"].is_some() && plane.daemons["bgpd"].is_none(), "{:?}", plane.daemons);
     frr.daemon("mgmtd");
     let objects = plane.whole().await;
     assert!(!objects.iter().any(|object| matches!(object, FrrObject::Vrf(_))), "{objects:?}");

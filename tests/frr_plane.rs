@@ -8,11 +8,17 @@ mod life;
 #[path = "frr/objects.rs"]
 mod objects;
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
-use bgp_agent::planes::{
-    Change, Operation, Outcome, Report, Verb,
-    frr::object::{BgpBase, BgpSettings, FrrKey, FrrObject},
+use bgp_agent::{
+    model::IfName,
+    planes::{
+        Change, Operation, Outcome, Report, Verb,
+        frr::{
+            object::{BgpBase, BgpSettings, FrrKey, FrrObject},
+            question::{Answer, COUNT_AT_MOST, Daemons, Held, Question, Sight, ToCount},
+        },
+    },
 };
 use harness::{Frr, Plane};
 use objects::{bgp, bgp_with, name, vrf, vrf_with};
@@ -96,6 +102,80 @@ async fn what_bgp_originates_is_told_when_asked() {
             return;
         }
         assert!(std::time::Instant::now() < end, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn prefixes_are_counted_and_waited_for() {
+    let (frr, mut plane) = started().await;
+    let (vrf, unknown): (IfName, IfName) = ("default".parse().unwrap(), "vrf-1001".parse().unwrap());
+    let network = |no: &str, prefix: &str| {
+        let lines = [
+            "configure terminal",
+            "router bgp 64999",
+            "no bgp network import-check",
+            "address-family ipv4 unicast",
+        ];
+        let network = format!("{no}network {prefix}");
+        assert_eq!(frr.operator("bgpd", &[&lines[..], &[&network]].concat()).1, 0);
+    };
+    network("", "20.0.0.10/32");
+    network("", "20.0.1.0/24");
+    let host = |last| IpAddr::from([20, 0, 0, last]);
+    let counted = |total, hosts: &[u8]| {
+        let bgpd = hosts.iter().map(|last| host(*last)).collect();
+        Answer::Counted { vrf, total: Some(total), held: Some(Held { bgpd, ..Held::default() }) }
+    };
+    let to_count = |vrf, known| ToCount { vrf, vni: None, known };
+    // bgpd takes `network` into its table a moment later.
+    let end = std::time::Instant::now() + harness::PATIENCE;
+    while plane.ask(Question::Count(vec![to_count(vrf, None)]), 1).await != [counted(2, &[10])] {
+        assert!(std::time::Instant::now() < end);
+    }
+    // One that has as many prefixes as before is not listed; one that is not there says so.
+    let asked = vec![to_count(vrf, Some(2)), to_count(unknown, None), to_count(vrf, Some(1))];
+    let said = [
+        Answer::Counted { vrf, total: Some(2), held: None },
+        Answer::Counted { vrf: unknown, total: None, held: None },
+        counted(2, &[10]),
+    ];
+    assert_eq!(plane.ask(Question::Count(asked), 3).await, said);
+
+    let what = |last| Sight { vrf, host: host(last), vni: None };
+    let seen = |last| Answer::Sighted { what: what(last), seen: true };
+    assert_eq!(plane.ask(Question::Sight(what(10)), 1).await, [seen(10)]);
+    let waited = plane.ask(Question::Sight(what(11)), 1);
+    let comes = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        network("", "20.0.0.11/32");
+    };
+    assert_eq!(tokio::join!(waited, comes).0, [seen(11)]);
+    // A type-5 route it is not.
+    network("no ", "20.0.0.11/32");
+    let as_type5 = Sight { vni: Some(1001), ..what(10) };
+    let never =
+        tokio::time::timeout(std::time::Duration::from_millis(300), plane.ask(Question::Sight(as_type5), 1));
+    assert!(never.await.is_err());
+}
+
+#[tokio::test]
+async fn a_table_that_is_too_large_is_not_listed() {
+    let (frr, mut plane) = started().await;
+    let vrf: IfName = "default".parse().unwrap();
+    let all = (0..=COUNT_AT_MOST).map(|n| format!("network 20.0.{}.{}/32", n >> 8, n & 255));
+    let lines = [
+        "configure terminal",
+        "router bgp 64999",
+        "no bgp network import-check",
+        "address-family ipv4 unicast",
+    ];
+    let lines: Vec<String> = lines.map(str::to_owned).into_iter().chain(all).collect();
+    frr.operator("bgpd", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let end = std::time::Instant::now() + harness::PATIENCE;
+    let total = Some(COUNT_AT_MOST + 1);
+    let ask = || Question::Count(vec![ToCount { vrf, vni: None, known: None }]);
+    while plane.ask(ask(), 1).await != [Answer::Counted { vrf, total, held: None }] {
+        assert!(std::time::Instant::now() < end);
     }
 }
 
@@ -184,6 +264,8 @@ async fn a_restarted_bgpd_is_told_and_read_again() {
     frr.kill("bgpd");
     let Report::Down(why) = plane.report().await else { panic!("no word about bgpd") };
     assert!(why.starts_with("bgpd: the connection was closed"), "{why}");
+    assert_eq!(plane.daemons.get("zebra"), Some(&None), "zebra is another's session");
+    assert!(plane.daemons["bgpd"].is_some());
     let id = plane.send(vec![Operation { verb: Verb::Create, object: bgp(64999, 1, &[]) }]).await;
     let outcomes = loop {
         match plane.report().await {
@@ -197,6 +279,7 @@ async fn a_restarted_bgpd_is_told_and_read_again() {
     assert_eq!(outcomes, [Outcome::Unknown]);
     frr.daemon("bgpd");
     assert_eq!(plane.whole().await, [FrrObject::Base(BgpBase::default()), vrf(1)]);
+    assert_eq!(plane.daemons, Daemons::from([("bgpd", None), ("zebra", None)]));
 }
 
 #[tokio::test]

@@ -35,7 +35,13 @@ fn tenant(vni: u32) -> TenantStatus {
         state: if broken { "held" } else { "ok" },
         reasons: if broken { reasons } else { Vec::new() },
         more_reasons: 0,
-        prefixes: Hops { desired: 100, kernel: if broken { 0 } else { 100 } },
+        prefixes: Hops {
+            desired: 100,
+            kernel: if broken { 0 } else { 100 },
+            bgpd: (!broken).then_some(100),
+            type5: (!broken).then_some(99),
+            counted_seconds_ago: (!broken).then_some(12.0),
+        },
         wished: 120,
         open: if broken { 100 } else { 0 },
         watermark: if broken { 4 } else { 5 },
@@ -50,9 +56,12 @@ fn status() -> Status {
         for_seconds: 7500.0,
         reconnects: 1,
         reason: reason.map(str::to_owned),
+        unanswered_seconds: None,
     };
     let sessions = BTreeMap::from([
-        ("kernel".to_owned(), session("up", None)),
+        ("kernel".to_owned(), SessionStatus { unanswered_seconds: Some(3.5), ..session("up", None) }),
+        ("zebra".to_owned(), session("up", None)),
+        ("bgpd".to_owned(), session("down", Some("the connection was closed"))),
         ("frr".to_owned(), session("down", Some("bgpd: the connection was closed"))),
     ]);
     let problem = ProblemStatus { port: "lrp-x".to_owned(), vni: None, reason: "no VNI".to_owned() };
@@ -81,6 +90,7 @@ fn status() -> Status {
         zebra: ZebraStatus { backlog_bytes: 0, lost: 0, told_again: 0, waits: 0, stuck: false },
         operations: BTreeMap::new(),
         latency: Histogram::default(),
+        latency_to_bgp: Histogram::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 pub fn answer(reconciler: &mut Reconciler, course: &mut Course, request: &Request) -> Answer {
     match request {
         Request::Status => Answer::Status(Box::new(reconciler.status(Instant::now()))),
-        Request::Summary => Answer::Summary(reconciler.summary()),
+        Request::Summary => Answer::Summary(reconciler.summary(Instant::now())),
         Request::Prefixes { vni, after } => match Vni::new(*vni) {
             Some(vni) => Answer::Prefixes { prefixes: reconciler.prefixes(vni, *after, MAX_PREFIXES) },
             None => Answer::Error { error: format!("{vni} is no VNI: 1 to {}", Vni::MAX) },

@@ -112,7 +112,9 @@ async fn settle(
         }
         for (plane, command) in commands {
             match command {
-                Command::Read | Command::Survey(_) => agent.write(plane, command),
+                Command::Read => agent.write(plane, command),
+                // What a plan does not tell is not asked.
+                Command::Ask(_) => {}
                 Command::Apply { id, operations } => {
                     pretend(&mut agent.reconciler, &mut pretence, (plane, id, &operations));
                     steps.extend(operations.into_iter().map(|operation| (plane, operation)));

@@ -98,7 +98,7 @@ impl Sessions {
             Command::Apply { id, operations } => {
                 Some(Report::Results { id: *id, outcomes: vec![Outcome::Unknown; operations.len()] })
             }
-            Command::Read | Command::Survey(_) => None,
+            Command::Read | Command::Ask(_) => None,
         };
         let taken = self.running.get(&plane).is_some_and(|session| (session.commands)(command));
         if taken { None } else { lost }

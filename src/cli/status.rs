@@ -30,10 +30,10 @@ pub struct Options {
     /// Only tenants in this state.
     #[arg(long, value_name = "STATE", value_parser = STATES)]
     state: Option<String>,
-    /// Only what is not well: sessions, tenants, and what is put aside.
+    /// Only what is not well: sessions, tenants, those too of which BGP lacks prefixes, and what is put aside.
     #[arg(long)]
     problems: bool,
-    /// Ask bgpd, too, how many of the shown tenants' prefixes it has, and has as EVPN type-5 routes.
+    /// Ask bgpd now how many of the shown tenants' prefixes it has, and has as EVPN type-5 routes, however many there are.
     #[arg(long)]
     hops: bool,
     /// Show it again and again, every so many seconds; not more often than twice a second.
@@ -100,7 +100,7 @@ fn filter(status: &mut Value, options: &Options) {
             wanted_vni(&tenant["vni"])
                 && has_router(tenant)
                 && options.state.as_ref().is_none_or(|state| tenant["state"] == **state)
-                && !(options.problems && tenant["state"] == "ok")
+                && !(options.problems && is_well(tenant))
         });
     }
     // By pointer: an index that is to be written to would make what is not there.
@@ -108,7 +108,7 @@ fn filter(status: &mut Value, options: &Options) {
         networks.retain(|network| {
             options.vni.is_empty()
                 && options.state.as_ref().is_none_or(|state| network["state"] == **state)
-                && !(options.problems && network["state"] == "ok")
+                && !(options.problems && is_well(network))
         });
     }
     if let Some(problems) = status["problems"].as_array_mut() {
@@ -117,8 +117,16 @@ fn filter(status: &mut Value, options: &Options) {
     if options.problems
         && let Some(sessions) = status["sessions"].as_object_mut()
     {
-        sessions.retain(|_, session| session["state"] != "up");
+        sessions.retain(|_, session| session["state"] != "up" || session["unanswered_seconds"].is_number());
     }
+}
+
+/// A tenant or provider network stands, and BGP has all that the kernel has, as far as that was counted.
+fn is_well(of: &Value) -> bool {
+    let prefixes = &of["prefixes"];
+    let kernel = prefixes["kernel"].as_u64();
+    let lacks = |hop: &str| prefixes[hop].as_u64().is_some_and(|count| Some(count) < kernel);
+    of["state"] == "ok" && !lacks("bgpd") && !lacks("type5")
 }
 
 /// The status as an operator reads it.
@@ -182,10 +190,17 @@ fn sessions(status: &Value) -> Vec<String> {
             word(&session["state"]),
             duration(session["for_seconds"].as_f64().unwrap_or_default()),
             word(&session["reconnects"]),
-            word(&session["reason"]),
+            session_reason(session),
         ]);
     }
     section(rows, &[])
+}
+
+fn session_reason(session: &Value) -> String {
+    match session["unanswered_seconds"].as_f64() {
+        Some(seconds) => format!("has not answered for {}", duration(seconds)),
+        None => word(&session["reason"]),
+    }
 }
 
 /// A table with an empty line behind it, each row followed by its notes; nothing where there are no rows.
@@ -205,26 +220,20 @@ fn section(rows: Vec<Vec<String>>, notes: &[Vec<String>]) -> Vec<String> {
 
 fn tenants(status: &Value) -> Vec<String> {
     let all: &[Value] = status["tenants"].as_array().map_or(&[], |tenants| tenants);
-    let with_hops = all.iter().any(|tenant| tenant["prefixes"]["type5"].is_number());
-    let mut names = vec!["VNI", "STATE", "AS", "PREFIXES", "KERNEL"];
-    if with_hops {
-        names.extend(["BGPD", "TYPE-5"]);
-    }
-    names.extend(["OPEN", "LAG", "CHANGED", "ATTACH", "ROUTERS"]);
-    let mut rows = vec![heads(&names)];
+    let mut rows = vec![heads(&[
+        "VNI", "STATE", "AS", "PREFIXES", "KERNEL", "BGPD", "TYPE-5", "COUNTED", "OPEN", "LAG", "CHANGED",
+        "ATTACH", "ROUTERS",
+    ])];
     let mut notes = Vec::new();
     for tenant in all {
         let prefixes = &tenant["prefixes"];
         let mut row = vec![word(&tenant["vni"]), word(&tenant["state"]), word(&tenant["as"])];
-        row.extend([word(&prefixes["desired"]), word(&prefixes["kernel"])]);
-        if with_hops {
-            row.extend([word(&prefixes["bgpd"]), word(&prefixes["type5"])]);
-        }
-        let changed = tenant["changed_seconds_ago"].as_f64();
+        row.extend(["desired", "kernel", "bgpd", "type5"].map(|hop| count(&prefixes[hop])));
         row.extend([
+            ago(&prefixes["counted_seconds_ago"]),
             format!("{} of {}", tenant["open"], tenant["wished"]),
             lag(tenant),
-            changed.map_or("-".to_owned(), |seconds| format!("{} ago", duration(seconds))),
+            ago(&tenant["changed_seconds_ago"]),
             list(&tenant["attach"]),
             list(&tenant["gateways"]),
         ]);
@@ -232,6 +241,15 @@ fn tenants(status: &Value) -> Vec<String> {
         notes.push(reasons(tenant));
     }
     section(rows, &notes)
+}
+
+/// A number, or that it is not known.
+fn count(number: &Value) -> String {
+    number.as_u64().map_or("-".to_owned(), |number| number.to_string())
+}
+
+fn ago(seconds: &Value) -> String {
+    seconds.as_f64().map_or("-".to_owned(), |seconds| format!("{} ago", duration(seconds)))
 }
 
 fn lag(tenant: &Value) -> String {
@@ -260,8 +278,9 @@ fn networks(status: &Value) -> Vec<String> {
     )];
     lines.extend(reasons(underlay).into_iter().map(|reason| format!("    {reason}")));
     lines.push(String::new());
-    let mut rows =
-        vec![heads(&["NETWORK", "VLAN", "STATE", "PREFIXES", "KERNEL", "OPEN", "BRIDGE", "TABLE"])];
+    let mut rows = vec![heads(&[
+        "NETWORK", "VLAN", "STATE", "PREFIXES", "KERNEL", "BGPD", "COUNTED", "OPEN", "BRIDGE", "TABLE",
+    ])];
     let mut notes = Vec::new();
     for network in underlay["networks"].as_array().into_iter().flatten() {
         let prefixes = &network["prefixes"];
@@ -271,6 +290,8 @@ fn networks(status: &Value) -> Vec<String> {
             word(&network["state"]),
             word(&prefixes["desired"]),
             word(&prefixes["kernel"]),
+            count(&prefixes["bgpd"]),
+            ago(&prefixes["counted_seconds_ago"]),
             format!("{} of {}", network["open"], network["wished"]),
             word(&network["bridge"]),
             word(&network["table"]),
@@ -309,7 +330,8 @@ mod tests {
         serde_json::json!({
             "version": "0.1.0", "node": "gw1", "lag_seconds": 12.0,
             "sessions": {
-                "kernel": {"state": "up", "for_seconds": 3.0, "reconnects": 0},
+                "kernel": {"state": "up", "for_seconds": 3.0, "reconnects": 0, "unanswered_seconds": 3.2},
+                "zebra": {"state": "up", "for_seconds": 3.0, "reconnects": 0},
                 "frr": {"state": "down", "for_seconds": 100.0, "reconnects": 2, "reason": "zebra: refused"},
             },
             "tenants": [
@@ -317,7 +339,8 @@ mod tests {
                  "prefixes": {"desired": 4, "kernel": 1}, "gateways": ["cr-lrp-a"], "attach": ["veth to physnet1"],
                  "changed_seconds_ago": 75.0},
                 {"vni": 1002, "as": 64999, "state": "ok", "reasons": [], "wished": 20, "open": 0,
-                 "prefixes": {"desired": 4, "kernel": 4}, "gateways": ["cr-lrp-b"], "attach": [],
+                 "prefixes": {"desired": 4, "kernel": 4, "bgpd": 4, "type5": 4, "counted_seconds_ago": 12.0},
+                 "gateways": ["cr-lrp-b"], "attach": [],
                  "changed_seconds_ago": null},
             ],
             "underlay": {"vrf": "bgp-vrf", "table": 10, "nic": "bgp-nic", "state": "ok", "reasons": [], "open": 0, "networks": [
@@ -345,7 +368,9 @@ mod tests {
             "1001  held",
             "3 of 20  42s",
             "bgp-nic in bgp-vrf",
-            "physnet1  100   held   7         5       9 of 30  br-ex   201",
+            "physnet1  100   held   7         5       -     -        9 of 30  br-ex   201",
+            "4         4       4     4       12s ago  0 of 20",
+            "has not answered for 3.2s",
             "no port",
             "1m15s ago",
             "why\\u{1b}[2J",
@@ -390,10 +415,27 @@ mod tests {
             let sessions = status["sessions"].as_object().unwrap().len();
             (tenants.map(|tenant| tenant["vni"].as_u64().unwrap()).collect::<Vec<_>>(), sessions)
         };
-        assert_eq!(vnis(&options()), (vec![1001, 1002], 2));
-        assert_eq!(vnis(&Options { vni: vec![1002], ..options() }), (vec![1002], 2));
-        assert_eq!(vnis(&Options { router: Some("lrp-b".to_owned()), ..options() }), (vec![1002], 2));
-        assert_eq!(vnis(&Options { state: Some("ok".to_owned()), ..options() }), (vec![1002], 2));
-        assert_eq!(vnis(&Options { problems: true, ..options() }), (vec![1001], 1));
+        assert_eq!(vnis(&options()), (vec![1001, 1002], 3));
+        assert_eq!(vnis(&Options { vni: vec![1002], ..options() }), (vec![1002], 3));
+        assert_eq!(vnis(&Options { router: Some("lrp-b".to_owned()), ..options() }), (vec![1002], 3));
+        assert_eq!(vnis(&Options { state: Some("ok".to_owned()), ..options() }), (vec![1002], 3));
+        assert_eq!(
+            vnis(&Options { problems: true, ..options() }),
+            (vec![1001], 2),
+            "kernel hangs, frr is down"
+        );
+    }
+
+    #[test]
+    fn a_tenant_of_which_bgp_lacks_prefixes_is_not_well() {
+        let with = |hops: &str| {
+            let prefixes: Value = serde_json::from_str(hops).unwrap();
+            is_well(&serde_json::json!({"state": "ok", "prefixes": prefixes}))
+        };
+        assert!(with(r#"{"desired": 4, "kernel": 4}"#), "not counted");
+        assert!(with(r#"{"desired": 4, "kernel": 4, "bgpd": 4, "type5": 4}"#));
+        assert!(with(r#"{"desired": 3, "kernel": 3, "bgpd": 4, "type5": 4}"#), "counted before one went");
+        assert!(!with(r#"{"desired": 4, "kernel": 4, "bgpd": 3, "type5": 3}"#));
+        assert!(!with(r#"{"desired": 4, "kernel": 4, "bgpd": 4, "type5": 0}"#));
     }
 }

@@ -23,7 +23,7 @@ pub async fn run(
     let mut command = Some(Command::Read);
     while let Some(next) = command {
         let report = match next {
-            Command::Survey(_) => {
+            Command::Ask(_) => {
                 command = commands.recv().await;
                 continue;
             }

@@ -5,6 +5,7 @@
 //! Report  ◄─ io ◄─ actual (what stands, changes) ◄─ decode (text to objects) ◄─ session (bytes to replies) ◄──┘
 //! ```
 //!
+//! `question` is what this plane is asked beside its objects: how far prefixes have come in BGP.
 //! What FRR has is always read back from its running configuration: a line's status alone is not believed.
 
 pub mod actual;
@@ -14,6 +15,7 @@ pub mod encode;
 mod io;
 pub mod line;
 pub mod object;
+pub mod question;
 #[cfg(test)]
 mod roundtrip;
 pub mod session;

@@ -122,7 +122,7 @@ async fn wait(end: Instant, why: &str, commands: &mut Commands, reports: &Report
                 Report::Results { id, outcomes: vec![Outcome::Unknown; operations.len()] }
             }
             Command::Read => Report::Down(why.to_owned()),
-            Command::Survey(_) => continue,
+            Command::Ask(_) => continue,
         };
         tell(reports, answer).await?;
     }
@@ -177,7 +177,7 @@ impl Plane {
             match command {
                 Command::Apply { id, operations } => self.apply(id, operations, reports).await?,
                 Command::Read => self.tell_everything(reports).await?,
-                Command::Survey(_) => {}
+                Command::Ask(_) => {}
             }
         }
     }

@@ -8,14 +8,15 @@ mod braking;
 mod flight;
 mod judge;
 mod said;
+mod unanswered;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
-pub use self::braking::Leaving;
-use self::said::Said;
+pub use self::{braking::Leaving, unanswered::Unanswered};
+use self::{said::Said, unanswered::Flight};
 use super::{
     brake::Brake,
     node::{Node, Scope},
@@ -93,7 +94,7 @@ pub struct Core {
     active: BTreeSet<Option<Part>>,
     /// Slices in which something was opened or closed since it was last asked.
     changed: BTreeSet<Part>,
-    flights: HashMap<u64, (PlaneId, Batch)>,
+    flights: HashMap<u64, Flight>,
     next_flight: u64,
     /// Slices whose operations go to a plane in batches of their own: answers to them were lost again and again, so that
     /// its peer may be dying of one of them.
@@ -101,12 +102,15 @@ pub struct Core {
     retries: BTreeMap<(Instant, u64), Key>,
     pace: Pace,
     next_retry: u64,
-    /// Planes to be asked for everything, and those that were and have not answered yet.
+    /// Planes to be asked for everything, and those that were and have not answered yet, with when that was.
     unread: BTreeSet<PlaneId>,
-    reading: BTreeSet<PlaneId>,
+    reading: BTreeMap<PlaneId, Instant>,
     said: Said,
     /// Prefixes that were wished and not wished any more since this was last taken, by VNI.
     moved: BTreeMap<Vni, (u64, u64)>,
+    /// A new address that the kernel has acknowledged, with the revision of the wish that it came with: the first one since
+    /// this was last taken.
+    arrived: Option<(KernelKey, u64)>,
     /// Counts changes of the wish.
     pub(super) revision: u64,
     /// Operations by plane and outcome.
@@ -160,9 +164,10 @@ impl Core {
             pace: Pace::default(),
             next_retry: 0,
             unread: BTreeSet::new(),
-            reading: BTreeSet::new(),
+            reading: BTreeMap::new(),
             said: Said::default(),
             moved: BTreeMap::new(),
+            arrived: None,
             revision: 0,
             operations: BTreeMap::new(),
         }
@@ -239,7 +244,7 @@ impl Core {
             }
             Report::Results { id, outcomes } => self.land(id, outcomes, now, &mut learned),
             // No business of the bookkeeping.
-            Report::Backlog(_) | Report::Originated { .. } => {}
+            Report::Backlog(_) | Report::Bgp(_) | Report::Daemons(_) => {}
         }
         if plane == PlaneId::Vswitch {
             self.follow_bridges(&mut learned);
@@ -408,6 +413,11 @@ impl Core {
     /// How a key stands: its trouble and the reason, or that it is on its way; None where it stands as wished.
     pub fn standing(&self, key: &Key) -> Option<Option<(Trouble, &str)>> {
         self.open.get(key).map(|open| open.hold.as_ref().and_then(Hold::trouble))
+    }
+
+    /// The first new address that the kernel has acknowledged since this was last called, with its revision of the wish.
+    pub fn take_arrived(&mut self) -> Option<(KernelKey, u64)> {
+        self.arrived.take()
     }
 
     /// How many prefixes came and went by VNI since this was last called.

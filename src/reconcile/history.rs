@@ -16,6 +16,7 @@ pub struct History {
     revisions: BTreeMap<u64, Instant>,
     last_revision: u64,
     latency: Histogram,
+    latency_to_bgp: Histogram,
     synced: bool,
 }
 
@@ -87,6 +88,21 @@ impl History {
     /// How long changes of the wish took from the row that caused them to the last acknowledgement.
     pub fn latency(&self) -> &Histogram {
         &self.latency
+    }
+
+    /// When this revision of the wish came, of which something did not stand when that was last asked.
+    pub fn came(&self, revision: u64) -> Option<Instant> {
+        self.revisions.get(&revision).copied()
+    }
+
+    /// bgpd had a new prefix so long after the change that it came with.
+    pub fn arrived(&mut self, took: Duration) {
+        self.latency_to_bgp.observe(took);
+    }
+
+    /// How long new prefixes took from the row that caused them until bgpd had them, as far as they were followed.
+    pub fn latency_to_bgp(&self) -> &Histogram {
+        &self.latency_to_bgp
     }
 
     /// All that was wished at the start was applied once.

@@ -15,9 +15,12 @@ pub use self::underlay::{NetworkStatus, UnderlayStatus};
 use super::{
     Drain, PlaneState, Reconciler,
     brake::BrakeStatus,
+    core::Unanswered,
     frame::attach_of,
     history::{DOWN, UP},
+    hops::Count,
     order,
+    part::Part,
     slice::{Side, Slice, Trouble},
 };
 use crate::{
@@ -78,6 +81,9 @@ pub struct Status {
     /// How long changes took from the row to the last acknowledgement.
     #[serde(skip)]
     pub latency: Histogram,
+    /// How long new prefixes took from the row until bgpd had them, as far as they were followed.
+    #[serde(skip)]
+    pub latency_to_bgp: Histogram,
 }
 
 /// How zebra keeps up with what the kernel tells it.
@@ -124,6 +130,9 @@ pub struct SessionStatus {
     /// Why it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How long the oldest question to it has been without an answer, in seconds, where that is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanswered_seconds: Option<f64>,
 }
 
 /// One tenant.
@@ -146,7 +155,7 @@ pub struct TenantStatus {
     /// How many reasons there are beyond these.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_reasons: usize,
-    /// Addresses that are to be advertised, and how many of them the kernel has: BGP takes them from there.
+    /// Addresses that are to be advertised, and how far they have come.
     pub prefixes: Hops,
     /// Objects wished.
     pub wished: usize,
@@ -160,13 +169,34 @@ pub struct TenantStatus {
     pub changed_seconds_ago: Option<f64>,
 }
 
-/// How many prefixes are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// How many prefixes are where. What bgpd has is as it was last asked; left out where it was not, or has too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Hops {
     /// To be advertised.
     pub desired: usize,
     /// On the tenant's dummy device, acknowledged by the kernel.
     pub kernel: usize,
+    /// In the BGP table of the VRF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgpd: Option<usize>,
+    /// As type-5 routes in the EVPN table; of plain routes there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub type5: Option<usize>,
+    /// How long ago bgpd was asked, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_seconds_ago: Option<f64>,
+}
+
+impl Hops {
+    fn new(desired: usize, away: usize, count: Option<Count>, now: Instant) -> Self {
+        Self {
+            desired,
+            kernel: desired.saturating_sub(away),
+            bgpd: count.map(|count| count.bgpd),
+            type5: count.and_then(|count| count.type5),
+            counted_seconds_ago: count.map(|count| rounded(now.saturating_duration_since(count.at))),
+        }
+    }
 }
 
 /// Something that is not served.
@@ -199,7 +229,7 @@ pub(super) fn word(state: &PlaneState) -> &'static str {
 }
 
 /// Whether every session is up and everything wished stands; of tenants this costs no text.
-pub(super) fn converged(reconciler: &Reconciler) -> bool {
+pub(super) fn converged(reconciler: &Reconciler, now: Instant) -> bool {
     let core = &reconciler.core;
     let all_up = reconciler.session_states().all(|(_, state)| word(state) == UP);
     let is_ok = |slice: &Slice| state(slice, open(slice)) == "ok";
@@ -207,7 +237,7 @@ pub(super) fn converged(reconciler: &Reconciler) -> bool {
     all_up
         && core.watermark() == core.revision
         && tenants.all(|(_, slice)| is_ok(slice))
-        && underlay::underlay(reconciler).is_none_or(|underlay| underlay.is_settled())
+        && underlay::underlay(reconciler, now).is_none_or(|underlay| underlay.is_settled())
 }
 
 fn open(slice: &Slice) -> u32 {
@@ -215,19 +245,25 @@ fn open(slice: &Slice) -> u32 {
 }
 
 fn session_statuses(reconciler: &Reconciler, now: Instant) -> BTreeMap<String, SessionStatus> {
+    let silent = reconciler.core.silent(now);
+    let silent: BTreeMap<String, f64> =
+        silent.into_iter().map(|(plane, waited)| (plane.to_string(), rounded(waited))).collect();
     let status = |(name, state): (String, &PlaneState)| {
         let (since, reconnects) = reconciler.history.session(&name, now);
         let (state, reason) = (word(state), state.down.clone());
-        (name, SessionStatus { state, for_seconds: rounded(since), reconnects, reason })
+        let unanswered_seconds = silent.get(&name).copied();
+        let status =
+            SessionStatus { state, for_seconds: rounded(since), reconnects, reason, unanswered_seconds };
+        (name, status)
     };
-    reconciler.session_states().map(status).collect()
+    reconciler.all_sessions().map(status).collect()
 }
 
 pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
     let core = &reconciler.core;
     let sessions = session_statuses(reconciler, now);
     let tenants = tenants(reconciler, now);
-    let underlay = underlay::underlay(reconciler);
+    let underlay = underlay::underlay(reconciler, now);
     let mut operations: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
     for ((plane, outcome), count) in &core.operations {
         operations.entry(plane.to_string()).or_default().insert(outcome, *count);
@@ -239,7 +275,7 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         revision: core.revision,
         watermark: core.watermark(),
         lag_seconds: rounded(reconciler.history.lag(now)),
-        converged: converged(reconciler),
+        converged: converged(reconciler, now),
         ready: reconciler.history.is_synced(),
         drain: reconciler.drain(),
         brake: core.brake.status(),
@@ -251,6 +287,7 @@ pub(super) fn status(reconciler: &Reconciler, now: Instant) -> Status {
         zebra: zebra(reconciler),
         operations,
         latency: reconciler.history.latency().clone(),
+        latency_to_bgp: reconciler.history.latency_to_bgp().clone(),
     }
 }
 
@@ -266,35 +303,47 @@ fn zebra(reconciler: &Reconciler) -> ZebraStatus {
 }
 
 /// Costs text for what is not well alone.
-pub(super) fn summary(reconciler: &Reconciler) -> Summary {
+pub(super) fn summary(reconciler: &Reconciler, now: Instant) -> Summary {
     let core = &reconciler.core;
+    let unanswered = core.unanswered(now);
     let down = reconciler.session_states().filter(|(_, state)| word(state) != UP);
     let down =
         down.map(|(name, state)| format!("{name}: {}", state.down.as_deref().unwrap_or("not read yet")));
     let waiting = core.slices.iter().filter_map(|(part, slice)| {
         let (vni, state) = (part.as_ref()?.vni()?, state(slice, open(slice)));
         let reason =
-            slice.troubles().map(|(_, reason)| reason).chain(slice.waiting.iter().map(String::as_str)).next();
-        (state != "ok").then(|| format!("VNI {vni} {state} {}", reason.unwrap_or_default()))
+            slice.troubles().map(|(_, reason)| reason).chain(slice.waiting.iter().map(String::as_str));
+        let mut reason = reason.map(str::to_owned).chain(unanswered.get(&vni.into()).map(|one| one.reason()));
+        (state != "ok").then(|| format!("VNI {vni} {state} {}", reason.next().unwrap_or_default()))
     });
     Summary {
-        converged: converged(reconciler),
+        converged: converged(reconciler, now),
         ready: reconciler.history.is_synced(),
         revision: core.revision,
         watermark: core.watermark(),
         down: down.collect(),
         waiting: waiting
-            .chain(underlay::underlay(reconciler).iter().flat_map(UnderlayStatus::waiting))
+            .chain(underlay::underlay(reconciler, now).iter().flat_map(UnderlayStatus::waiting))
             .collect(),
     }
 }
 
 fn tenants(reconciler: &Reconciler, now: Instant) -> Vec<TenantStatus> {
-    let slices = reconciler.core.slices.iter();
-    slices.filter_map(|(part, slice)| Some(tenant(reconciler, part.as_ref()?.vni()?, slice, now))).collect()
+    let unanswered = reconciler.core.unanswered(now);
+    let of = |(part, slice): (&Option<Part>, _)| {
+        let vni = part.as_ref()?.vni()?;
+        Some(tenant(reconciler, vni, slice, unanswered.get(&vni.into()).copied(), now))
+    };
+    reconciler.core.slices.iter().filter_map(of).collect()
 }
 
-fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> TenantStatus {
+fn tenant(
+    reconciler: &Reconciler,
+    vni: Vni,
+    slice: &Slice,
+    unanswered: Option<Unanswered>,
+    now: Instant,
+) -> TenantStatus {
     let tenant = reconciler.intent.tenant(vni);
     let tally = reconciler.core.tally(vni.into());
     // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
@@ -304,6 +353,7 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
     let waiting = slice.waiting.iter().map(String::as_str);
     let all = slice.troubles().map(|(_, reason)| reason).chain(waiting);
     let mut reasons: Vec<String> = all.filter(|reason| told.insert(reason)).map(str::to_owned).collect();
+    reasons.extend(unanswered.map(Unanswered::reason));
     let more_reasons = reasons.len().saturating_sub(MOST_REASONS);
     reasons.truncate(MOST_REASONS);
     let oldest = slice.oldest_open();
@@ -320,7 +370,7 @@ fn tenant(reconciler: &Reconciler, vni: Vni, slice: &Slice, now: Instant) -> Ten
         state: state(slice, open),
         reasons,
         more_reasons,
-        prefixes: Hops { desired: tally.prefixes, kernel: tally.prefixes.saturating_sub(away) },
+        prefixes: Hops::new(tally.prefixes, away, reconciler.counting.count(vni.into()), now),
         wished: tally.objects,
         open,
         watermark: oldest.map_or(reconciler.core.revision, |revision| revision.saturating_sub(1)),

@@ -23,7 +23,7 @@ use crate::{
     model::IfName,
     planes::{
         Backlog, Command,
-        frr::object::FrrKey,
+        frr::{object::FrrKey, question::Question},
         kernel::object::{Address, KernelKey, KernelObject},
     },
 };
@@ -79,6 +79,11 @@ impl Survey {
         self.backlog = backlog;
     }
 
+    /// zebra has still to read, and will.
+    pub fn is_behind(&self) -> bool {
+        self.backlog.bytes > 0 && !self.backlog.stuck
+    }
+
     /// When something is to be done.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
@@ -121,7 +126,7 @@ impl Reconciler {
         let vrfs = owed.keys().copied().collect();
         let held = self.core.held_addresses();
         self.survey.state = State::Asked(Look { since: now, owed, held, first, found: HashMap::new() });
-        Some((PlaneId::Frr, Command::Survey(vrfs)))
+        Some((PlaneId::Frr, Command::Ask(Question::Originated(vrfs))))
     }
 
     /// What BGP originates in a VRF.
@@ -204,7 +209,7 @@ impl Core {
         held.collect()
     }
 
-    fn master_of(&self, dev: IfName) -> Option<IfName> {
+    pub(super) fn master_of(&self, dev: IfName) -> Option<IfName> {
         match self.actual.get(&KernelKey::Link(dev).into()) {
             Some(Object::Kernel(KernelObject::Link(link))) => link.master,
             _ => None,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::histogram::Histogram;
-use crate::reconcile::{NetworkStatus, Status};
+use crate::reconcile::{Hops, NetworkStatus, Status};
 
 /// Everything, as text.
 pub fn text(status: &Status) -> String {
@@ -50,6 +50,8 @@ pub fn text(status: &Status) -> String {
     }
     let latency = "From the Southbound's row to the kernel's last acknowledgement, per change.";
     page.histogram("event_to_kernel_seconds", latency, &status.latency);
+    let latency = "From the Southbound's row until bgpd has the prefix, of those that were followed.";
+    page.histogram("event_to_bgp_seconds", latency, &status.latency_to_bgp);
     page.text
 }
 
@@ -62,6 +64,15 @@ fn sessions(page: &mut Page, status: &Status) {
     for (name, session) in &status.sessions {
         let labels = [("session", name.as_str()), ("state", session.state)];
         page.sample("session_state_seconds", &labels, session.for_seconds);
+    }
+    page.family(
+        "session_unanswered_seconds",
+        "gauge",
+        "How long the oldest question to it has had no answer.",
+    );
+    for (name, session) in &status.sessions {
+        let waited = session.unanswered_seconds.unwrap_or_default();
+        page.sample("session_unanswered_seconds", &[("session", name)], waited);
     }
     page.family("session_reconnects_total", "counter", "How often the session came up again.");
     for (name, session) in &status.sessions {
@@ -76,17 +87,31 @@ fn tenants(page: &mut Page, status: &Status) {
         let count = status.tenants.iter().filter(|tenant| tenant.state == state).count();
         page.sample("tenants", &[("state", state)], count as f64);
     }
-    page.family("prefixes", "gauge", "Addresses by hop: to be advertised, and acknowledged by the kernel.");
+    let help = "Addresses by hop: to be advertised, acknowledged by the kernel, in bgpd, as type-5 routes.";
+    page.family("prefixes", "gauge", help);
     for tenant in &status.tenants {
         let vni = tenant.vni.to_string();
-        for (hop, count) in [("desired", tenant.prefixes.desired), ("kernel", tenant.prefixes.kernel)] {
+        for (hop, count) in hops(&tenant.prefixes) {
             page.sample("prefixes", &[("vni", &vni), ("hop", hop)], count as f64);
+        }
+    }
+    page.family("prefixes_counted_seconds", "gauge", "How long ago bgpd was asked for the last two hops.");
+    for tenant in &status.tenants {
+        if let Some(seconds) = tenant.prefixes.counted_seconds_ago {
+            page.sample("prefixes_counted_seconds", &[("vni", &tenant.vni.to_string())], seconds);
         }
     }
     page.family("open_objects", "gauge", "Objects that are not as wished yet (the queue), by VNI.");
     for tenant in &status.tenants {
         page.sample("open_objects", &[("vni", &tenant.vni.to_string())], tenant.open.into());
     }
+}
+
+/// The hops that are known, with their counts.
+fn hops(prefixes: &Hops) -> impl Iterator<Item = (&'static str, usize)> {
+    let known = [("desired", Some(prefixes.desired)), ("kernel", Some(prefixes.kernel))];
+    let asked = [("bgpd", prefixes.bgpd), ("type5", prefixes.type5)];
+    known.into_iter().chain(asked).filter_map(|(hop, count)| Some((hop, count?)))
 }
 
 fn networks(page: &mut Page, status: &Status) {
@@ -101,10 +126,11 @@ fn networks(page: &mut Page, status: &Status) {
         let labels = [("network", network.network.as_str()), ("tag", &tag(network))];
         page.sample("network_ok", &labels, f64::from(network.state == "ok"));
     }
-    let help = "Plain routes of a provider network by hop: to be advertised, and acknowledged by the kernel.";
+    let help =
+        "Plain routes of a provider network by hop: to be advertised, acknowledged by the kernel, in bgpd.";
     page.family("network_prefixes", "gauge", help);
     for network in networks() {
-        for (hop, count) in [("desired", network.prefixes.desired), ("kernel", network.prefixes.kernel)] {
+        for (hop, count) in hops(&network.prefixes) {
             let labels = [("network", network.network.as_str()), ("tag", &tag(network)), ("hop", hop)];
             page.sample("network_prefixes", &labels, count as f64);
         }

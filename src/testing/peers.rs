@@ -14,7 +14,10 @@ use crate::{
     planes::{
         Change, Command, Operation, Outcome, Report, Verb,
         flows::object::{BridgePort, FlowsKey, FlowsObject},
-        frr::object::{BgpBase, FrrKey, FrrObject},
+        frr::{
+            object::{BgpBase, FrrKey, FrrObject},
+            question::{Answer, Held, Question, ToCount},
+        },
         kernel::object::{KernelKey, KernelObject, Link, LinkKind, NextHop},
         vswitch::object::{OvsBridge, OvsPort, OvsSettings, PortName, VswitchKey, VswitchObject},
     },
@@ -52,6 +55,10 @@ pub struct Peers {
     pub late_local_routes: bool,
     /// What BGP originates, by the device that has the address.
     pub bgp: BTreeSet<(IfName, IpAddr)>,
+    /// What was asked about prefixes.
+    pub questions: Vec<Question>,
+    /// These planes take what is given to them and never answer.
+    pub hung: HashSet<PlaneId>,
     /// zebra loses what the kernel tells it.
     pub deaf: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
@@ -92,6 +99,8 @@ impl Peers {
             late_local_routes: false,
             refuse: HashSet::new(),
             bgp: BTreeSet::new(),
+            questions: Vec::new(),
+            hung: HashSet::new(),
             deaf: false,
             lose: None,
             die_of: None,
@@ -243,10 +252,35 @@ impl Peers {
         };
     }
 
-    /// What the VRF of a VNI originates, as bgpd would tell it.
+    /// What bgpd tells of prefixes.
+    fn tell(&mut self, question: Question) -> Vec<Answer> {
+        self.questions.push(question.clone());
+        match question {
+            Question::Originated(vrfs) => {
+                let tell = |vrf| Answer::Originated { vrf, hosts: Some(self.originated(vrf)) };
+                vrfs.into_iter().map(tell).collect()
+            }
+            Question::Count(vrfs) => vrfs.into_iter().map(|vrf| self.count(vrf)).collect(),
+            // Who waits for one that does not come is not answered.
+            Question::Sight(what) if self.originated(what.vrf).contains(&what.host) => {
+                vec![Answer::Sighted { what, seen: true }]
+            }
+            Question::Sight(_) => Vec::new(),
+        }
+    }
+
+    fn count(&self, ToCount { vrf, vni, known }: ToCount) -> Answer {
+        let hosts = self.originated(vrf);
+        let total = Some(hosts.len());
+        let type5 = vni.map(|_| hosts.clone()).unwrap_or_default();
+        let held = (known != total).then_some(Held { bgpd: hosts, type5 });
+        Answer::Counted { vrf, total, held }
+    }
+
+    /// What the VRF of a VNI, or that of the BGP mode, originates, as bgpd would tell it.
     fn originated(&self, vrf: IfName) -> BTreeSet<IpAddr> {
-        let dummy = names::vni_of(&vrf).map(names::dummy);
-        self.bgp.iter().filter(|(dev, _)| Some(*dev) == dummy).map(|(_, ip)| *ip).collect()
+        let dummy = names::vni_of(&vrf).map_or(name("bgp-nic"), names::dummy);
+        self.bgp.iter().filter(|(dev, _)| *dev == dummy).map(|(_, ip)| *ip).collect()
     }
 
     /// Something is gone, by whoever's hand, with what goes along with it.
@@ -493,13 +527,15 @@ impl Peers {
         command: Command<Object>,
         now: Instant,
     ) {
+        if self.hung.contains(&plane) {
+            return;
+        }
         let (id, operations) = match command {
             Command::Apply { id, operations } => (id, operations),
             Command::Read => return self.read(reconciler, plane, now),
-            Command::Survey(vrfs) => {
-                for vrf in vrfs {
-                    let hosts = Some(self.originated(vrf));
-                    reconciler.report(plane, Report::Originated { vrf, hosts }, now);
+            Command::Ask(question) => {
+                for answer in self.tell(question) {
+                    reconciler.report(plane, Report::Bgp(answer), now);
                 }
                 return;
             }

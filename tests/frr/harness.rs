@@ -19,6 +19,7 @@ use bgp_agent::{
         frr::{
             Options,
             object::{FrrKey, FrrObject},
+            question::{Answer, Daemons, Question},
             run,
         },
     },
@@ -177,6 +178,8 @@ pub struct Plane {
     orders: mpsc::Sender<Order<FrrObject>>,
     reports: mpsc::Receiver<Report<FrrObject, FrrKey>>,
     next: u64,
+    /// The daemons as last told.
+    pub daemons: Daemons,
 }
 
 impl Plane {
@@ -185,12 +188,18 @@ impl Plane {
         let (orders, inbox) = mpsc::channel(8);
         let (outbox, reports) = mpsc::channel(64);
         tokio::spawn(run(Options { socket_dir: frr.sockets(), evpn: true }, inbox, outbox));
-        Self { orders, reports, next: 0 }
+        Self { orders, reports, next: 0, daemons: Daemons::new() }
     }
 
     /// The next report.
     pub async fn report(&mut self) -> Report<FrrObject, FrrKey> {
-        timeout(PATIENCE, self.reports.recv()).await.expect("a report in time").expect("the plane lives")
+        loop {
+            let report = timeout(PATIENCE, self.reports.recv()).await.expect("a report in time");
+            match report.expect("the plane lives") {
+                Report::Daemons(daemons) => self.daemons = daemons,
+                report => return report,
+            }
+        }
     }
 
     /// The next complete view; changes before it are passed over.
@@ -210,18 +219,30 @@ impl Plane {
         self.whole().await
     }
 
-    /// What BGP originates in these VRFs.
+    /// Asks, and gives as many answers.
     #[allow(dead_code, reason = "not in every test file")]
-    pub async fn survey(&mut self, vrfs: &[IfName]) -> Vec<Option<BTreeSet<IpAddr>>> {
-        self.orders.send(Order::Survey(vrfs.to_vec())).await.expect("the plane lives");
-        let mut told = BTreeMap::new();
-        while told.len() < vrfs.len() {
+    pub async fn ask(&mut self, question: Question, count: usize) -> Vec<Answer> {
+        self.orders.send(Order::Ask(question)).await.expect("the plane lives");
+        let mut answers = Vec::new();
+        while answers.len() < count {
             match self.report().await {
-                Report::Originated { vrf, hosts } => drop(told.insert(vrf, hosts)),
+                Report::Bgp(answer) => answers.push(answer),
                 Report::Changed(_) => {}
                 other => panic!("unexpected {other:?}"),
             }
         }
+        answers
+    }
+
+    /// What BGP originates in these VRFs.
+    #[allow(dead_code, reason = "not in every test file")]
+    pub async fn survey(&mut self, vrfs: &[IfName]) -> Vec<Option<BTreeSet<IpAddr>>> {
+        let answers = self.ask(Question::Originated(vrfs.to_vec()), vrfs.len()).await;
+        let told = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Originated { vrf, hosts } => Some((vrf, hosts)),
+            _ => None,
+        });
+        let mut told: BTreeMap<_, _> = told.collect();
         vrfs.iter().map(|vrf| told.remove(vrf).flatten()).collect()
     }
 

@@ -100,7 +100,7 @@ impl Plane {
             }
             Report::Results { outcomes, .. } => return Some(outcomes),
             Report::Backlog(backlog) => self.backlog = backlog,
-            Report::Originated { .. } => panic!("the kernel knows no BGP"),
+            Report::Bgp(_) | Report::Daemons(_) => panic!("the kernel knows no BGP"),
         }
         None
     }

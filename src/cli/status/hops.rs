@@ -1,5 +1,5 @@
-//! The hops behind the kernel, read back from bgpd: how many prefixes its VRF originates, and how many of these are
-//! type-5 routes. bgpd shows them all, so this is done where it is asked for, never by the agent's loop.
+//! The hops behind the kernel, asked of bgpd at this moment, however many prefixes there are: how many its VRF originates,
+//! and how many of these are type-5 routes. The agent itself counts them from time to time.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Vni, pla
 /// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
 const OWN_WEIGHT: u64 = 32768;
 
-/// Adds `bgpd` and `type5` to the prefixes of every tenant in this status.
+/// Puts `bgpd` and `type5` into the prefixes of every tenant in this status.
 pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
     let mut bgpd = Vty::open(&config.frr_socket_dir, "bgpd")?;
     for tenant in status["tenants"].as_array_mut().into_iter().flatten() {
@@ -17,6 +17,7 @@ pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
         let (in_bgpd, type5) = (originated(&mut bgpd, vni)?, type5_routes(&mut bgpd, vni)?);
         tenant["prefixes"]["bgpd"] = json!(in_bgpd);
         tenant["prefixes"]["type5"] = json!(type5);
+        tenant["prefixes"]["counted_seconds_ago"] = json!(0.0);
     }
     Ok(())
 }
@@ -34,47 +35,17 @@ fn originated(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
 
 /// How many type-5 routes stand under the route distinguisher of the VNI.
 fn type5_routes(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
-    let shown = bgpd.json(&format!("show bgp l2vpn evpn vni {vni} json"))?;
-    let Some(rd) = shown["rd"].as_str().filter(|rd| is_rd(rd)) else { return Ok(0) };
-    let routes = bgpd.json(&format!("show bgp l2vpn evpn route rd {rd} type prefix json"))?;
-    Ok(own_routes(&routes))
+    let shown = bgpd.show(&format!("show bgp l2vpn evpn vni {vni} json"))?;
+    let Some(rd) = decode::rd(&shown) else { return Ok(0) };
+    let routes = bgpd.show(&format!("show bgp l2vpn evpn route rd {rd} type prefix json"))?;
+    Ok(decode::type5(&routes, Some(vni.get())).map_or(0, |hosts| hosts.len()))
 }
 
-/// How many routes of an answer this node originates: another node may use the same route distinguisher. They stand at the
-/// top or under their route distinguisher; the paths of each in one list, or in lists of one.
-fn own_routes(shown: &Value) -> usize {
-    let Some(fields) = shown.as_object() else { return 0 };
-    match fields.get("paths") {
-        Some(paths) => usize::from(own_path(paths).is_some()),
-        None => fields.values().map(own_routes).sum(),
-    }
-}
-
-/// The path that this node originates itself, among those of a route.
+/// The path that this node originates itself, among those of a route: in one list, or in lists of one.
 pub fn own_path(paths: &Value) -> Option<&Value> {
     let mut each = paths.as_array()?.iter().flat_map(|path| match path {
         Value::Array(one) => &**one,
         path => std::slice::from_ref(path),
     });
     each.find(|path| path["weight"] == OWN_WEIGHT)
-}
-
-/// Only digits, dots and one colon: it goes into a command.
-pub fn is_rd(rd: &str) -> bool {
-    rd.contains(':') && rd.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b':')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routes_of_others_under_the_same_rd_are_not_counted() {
-        let shown = include_str!("../../../fixtures/frr/8.4/prefix-routes.json");
-        let mut shown: Value = serde_json::from_str(shown).unwrap();
-        assert_eq!(own_routes(&shown), 4, "two more are the leaf's");
-        let of_others = shown["10.99.0.1:2"].take();
-        assert_eq!(own_routes(&of_others), 0);
-        assert_eq!(own_routes(&shown["172.24.4.146:3"]), 4);
-    }
 }

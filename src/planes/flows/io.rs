@@ -154,7 +154,7 @@ impl Task {
                         let reason = self.down.clone().unwrap_or_default();
                         self.left.push_back(Report::Down(reason));
                     }
-                    FlowsCommand::Survey(_) => {}
+                    FlowsCommand::Ask(_) => {}
                 },
                 permit = self.reports.reserve(), if !self.left.is_empty() => {
                     let permit = permit.map_err(|_| Closed)?;

@@ -201,7 +201,7 @@ impl Session {
         };
         let waiting = self.waiting.into_iter().filter_map(|command| match command {
             FlowsCommand::Apply { id, operations } => Some(Batch::new(id, operations)),
-            FlowsCommand::Read | FlowsCommand::Survey(_) => None,
+            FlowsCommand::Read | FlowsCommand::Ask(_) => None,
         });
         self.reports.into_iter().chain(current.into_iter().chain(waiting).map(results))
     }
@@ -378,7 +378,7 @@ impl Session {
         while matches!(self.job, Job::Idle) {
             match self.waiting.pop_front() {
                 None => return,
-                Some(FlowsCommand::Survey(_)) => {}
+                Some(FlowsCommand::Ask(_)) => {}
                 Some(FlowsCommand::Read) => self.start_reading(now),
                 Some(FlowsCommand::Apply { id, operations }) => {
                     let mut batch = Batch::new(id, operations);

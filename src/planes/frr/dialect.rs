@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A daemon of FRR, which has a vty socket of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Daemon {
     /// The routing manager: owns VRFs and L3VNIs.
     Zebra,

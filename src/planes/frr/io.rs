@@ -6,6 +6,7 @@
 //! else at a slow one. A daemon that restarts closes its socket, which is noticed at once.
 
 mod batch;
+mod inquiry;
 mod peer;
 mod peers;
 #[cfg(test)]
@@ -19,15 +20,13 @@ use tokio::{
 };
 
 pub(crate) use self::peer::Peer;
-use self::{peer::Lost, peers::Peers};
+use self::{inquiry::Inquiry, peer::Lost, peers::Peers};
 use super::{
     actual::View,
     object::{FrrKey, FrrObject},
+    question::Daemons,
 };
-use crate::{
-    model::IfName,
-    planes::{Change, Command, Operation, Outcome, Report},
-};
+use crate::planes::{Change, Command, Operation, Outcome, Report};
 
 /// Between two looks at everything. Reading 1,000 VRFs with their BGP instances costs FRR about 20 ms.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -56,7 +55,7 @@ pub async fn run(
     commands: mpsc::Receiver<Command<FrrObject>>,
     reports: mpsc::Sender<Report<FrrObject, FrrKey>>,
 ) {
-    let mut plane = Plane { options, commands, reports };
+    let mut plane = Plane { options, commands, reports, daemons: Daemons::new() };
     // The only error that comes up to here is that nobody listens any more.
     let _ = plane.live().await;
 }
@@ -86,6 +85,8 @@ struct Plane {
     options: Options,
     commands: mpsc::Receiver<Command<FrrObject>>,
     reports: mpsc::Sender<Report<FrrObject, FrrKey>>,
+    /// As last told.
+    daemons: Daemons,
 }
 
 impl Plane {
@@ -93,13 +94,22 @@ impl Plane {
         let mut retry = RETRY.0;
         let mut told = None;
         loop {
-            let lost = match Peers::open(&self.options.socket_dir).await {
+            let mut daemons = self.daemons.clone();
+            let opened = Peers::open(&self.options.socket_dir, &mut daemons).await;
+            if let Err(lost) = &opened {
+                daemons.insert(lost.daemon(), Some(lost.why().to_owned()));
+            }
+            self.tell(daemons).await?;
+            let lost = match opened {
                 Ok((peers, view)) => {
                     (retry, told) = (RETRY.0, None);
                     self.serve(peers, view).await?
                 }
                 Err(lost) => lost,
             };
+            let mut daemons = self.daemons.clone();
+            daemons.insert(lost.daemon(), Some(lost.why().to_owned()));
+            self.tell(daemons).await?;
             let reason = lost.to_string();
             if told.as_ref() != Some(&reason) {
                 tracing::warn!("the session with FRR is down: {reason}");
@@ -109,6 +119,15 @@ impl Plane {
             self.pause(retry.mul_f64(0.75 + fastrand::f64() / 2.0), &reason).await?;
             retry = (retry * 2).min(RETRY.1);
         }
+    }
+
+    /// Tells which daemons can be spoken with, if that has changed.
+    async fn tell(&mut self, daemons: Daemons) -> Result<(), Closed> {
+        if daemons == self.daemons {
+            return Ok(());
+        }
+        self.daemons.clone_from(&daemons);
+        self.report(Report::Daemons(daemons)).await
     }
 
     /// Waits before the next try; what is asked meanwhile is answered, since nobody may wait for FRR.
@@ -122,7 +141,7 @@ impl Plane {
             match command {
                 Command::Apply { id, operations } => self.unknown(id, &operations).await?,
                 Command::Read => self.report(Report::Down(reason.to_owned())).await?,
-                Command::Survey(_) => {}
+                Command::Ask(_) => {}
             }
         }
     }
@@ -140,26 +159,26 @@ impl Plane {
         tracing::info!("the session with FRR is up; VRFs are {}'s", peers.vrf_owner());
         self.report(Report::Whole(view.objects())).await?;
         let mut seen = Seen::new(view, self.options.evpn);
+        let mut inquiry = Inquiry::default();
         loop {
             tokio::select! {
                 lost = peers.lost() => return Err(lost.into()),
                 command = self.commands.recv() => match command.ok_or(Closed)? {
                     Command::Read => {
-                        seen = Seen::new(peers.look().await?, self.options.evpn);
+                        let newer = peers.look().await?;
+                        seen.take(newer);
                         self.report(Report::Whole(seen.view.objects())).await?;
                     }
                     Command::Apply { id, operations } => self.apply(peers, &mut seen, id, &operations).await?,
-                    Command::Survey(vrfs) => seen.survey = vrfs,
+                    Command::Ask(question) => inquiry.take(question),
                 },
                 () = sleep_until(seen.next_look) => {
                     let newer = peers.look().await?;
                     self.changed(seen.take(newer)).await?;
                 }
-                // One by one, with commands in between: a large table takes bgpd a while.
-                () = std::future::ready(()), if !seen.survey.is_empty() => {
-                    if let Some(vrf) = seen.survey.pop() {
-                        let hosts = peers.originated(vrf).await?;
-                        self.report(Report::Originated { vrf, hosts }).await?;
+                () = sleep_until(inquiry.due()), if !inquiry.is_done() => {
+                    if let Some(answer) = inquiry.go_on(peers.bgpd()).await? {
+                        self.report(Report::Bgp(answer)).await?;
                     }
                 }
                 () = sleep_until(seen.next_watch), if seen.watches() => {
@@ -215,21 +234,13 @@ struct Seen {
     next_look: Instant,
     next_watch: Instant,
     watch: Duration,
-    /// The VRFs whose prefixes are still to be told.
-    survey: Vec<IfName>,
 }
 
 impl Seen {
     fn new(view: View, evpn: bool) -> Self {
         let now = Instant::now();
-        let seen = Self {
-            evpn,
-            view,
-            next_look: now + LOOK_EVERY,
-            next_watch: now + WATCH.0,
-            watch: WATCH.0,
-            survey: Vec::new(),
-        };
+        let (next_look, next_watch) = (now + LOOK_EVERY, now + WATCH.0);
+        let seen = Self { evpn, view, next_look, next_watch, watch: WATCH.0 };
         seen.warn();
         seen
     }

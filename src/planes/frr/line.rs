@@ -3,9 +3,12 @@
 //! Owns the spelling of lines. A line is made of numbers, addresses and checked names alone, so neither a newline nor a
 //! NUL nor a second command can come into one. Never decides which lines to send.
 
-use std::{fmt, net::Ipv4Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use crate::model::{Asn, IfName, RouteTarget};
+use crate::model::{Asn, IfName, Prefix, RouteTarget};
 
 /// One line for a vty, without its ending NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,16 @@ pub enum Line {
     ShowPrefixRoutes,
     /// `show bgp vrf X F json`
     ShowTable(IfName, Family),
+    /// `show bgp vrf X F statistics json`: how many prefixes there are, for a fiftieth of what showing them costs bgpd.
+    ShowStatistics(IfName, Family),
+    /// `show bgp vrf X F A/32 json`
+    ShowHost(IfName, IpAddr),
+    /// `show bgp l2vpn evpn A/32 json`: the type-5 routes of one host, of every route distinguisher.
+    ShowHostRoutes(IpAddr),
+    /// `show bgp l2vpn evpn vni N json`
+    ShowBgpVni(u32),
+    /// `show bgp l2vpn evpn route rd RD type prefix json`
+    ShowRoutesOf(RouteTarget),
     /// `vrf` alone: incomplete where VRFs are configured, unknown elsewhere, and without effect in both.
     VrfProbe,
     /// `vrf X`
@@ -110,6 +123,14 @@ impl fmt::Display for Line {
             Self::ShowL3Vni(vni) => write!(f, "show evpn vni {vni} json"),
             Self::ShowPrefixRoutes => f.write_str("show bgp l2vpn evpn route detail type prefix json"),
             Self::ShowTable(vrf, family) => write!(f, "show bgp vrf {vrf} {family} json"),
+            Self::ShowStatistics(vrf, family) => write!(f, "show bgp vrf {vrf} {family} statistics json"),
+            Self::ShowHost(vrf, host) => {
+                let family = if host.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+                write!(f, "show bgp vrf {vrf} {family} {} json", Prefix::from(*host))
+            }
+            Self::ShowHostRoutes(host) => write!(f, "show bgp l2vpn evpn {} json", Prefix::from(*host)),
+            Self::ShowBgpVni(vni) => write!(f, "show bgp l2vpn evpn vni {vni} json"),
+            Self::ShowRoutesOf(rd) => write!(f, "show bgp l2vpn evpn route rd {rd} type prefix json"),
             Self::VrfProbe => f.write_str("vrf"),
             Self::Vrf(vrf) => write!(f, "vrf {vrf}"),
             Self::NoVrf(vrf) => write!(f, "no vrf {vrf}"),
@@ -173,7 +194,9 @@ mod tests {
     proptest! {
         /// Whatever comes from outside as a name is refused or is one word of one line.
         #[test]
-        fn one_line_is_one_line(text in any::<String>(), asn in 1..=u32::MAX, vni: u32, target in targets(), on: bool) {
+        fn one_line_is_one_line(
+            text in any::<String>(), asn in 1..=u32::MAX, vni: u32, target in targets(), host: IpAddr, on: bool
+        ) {
             let vrf: IfName = text.parse().unwrap_or("vrf-1001".parse().unwrap());
             let asn = Asn::new(asn).unwrap();
             let lines = [
@@ -186,6 +209,11 @@ mod tests {
                 Line::ImportVrf(vrf, on),
                 Line::Rd(target, on),
                 Line::Target(Direction::Import, target, on),
+                Line::ShowStatistics(vrf, Family::Ipv6),
+                Line::ShowHost(vrf, host),
+                Line::ShowHostRoutes(host),
+                Line::ShowBgpVni(vni),
+                Line::ShowRoutesOf(target),
             ];
             for line in lines {
                 let said = line.to_string();

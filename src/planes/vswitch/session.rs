@@ -99,7 +99,7 @@ impl Session {
                 None => Report::Whole(self.view.objects()),
                 Some(reason) => Report::Down(reason.clone()),
             }),
-            Command::Survey(_) => {}
+            Command::Ask(_) => {}
         }
     }
 

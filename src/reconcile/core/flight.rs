@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Batch, Core, Learned, Open};
+use super::{Batch, Core, Learned, Open, is_prefix, unanswered::Flight};
 use crate::{
     model::IfName,
     planes::{
@@ -41,7 +41,7 @@ impl Core {
         }
         let mut commands: Vec<_> = Vec::new();
         for plane in std::mem::take(&mut self.unread) {
-            self.reading.insert(plane);
+            self.reading.insert(plane, now);
             commands.push((plane, Command::Read));
         }
         if !self.basics_known() {
@@ -58,9 +58,7 @@ impl Core {
         for ((plane, _), mut batch) in batches {
             batch.sort_by_key(|(_, operation)| within_batch(operation));
             let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
-            let id = self.next_flight;
-            self.next_flight += 1;
-            self.flights.insert(id, (plane, batch));
+            let id = self.take_off(plane, batch, now);
             commands.push((plane, Command::Apply { id, operations }));
         }
         commands
@@ -91,12 +89,12 @@ impl Core {
     /// batches one at a time.
     fn kept_from(&self, slice: Option<Part>, batches: &Batches) -> BTreeSet<PlaneId> {
         let is_alone = |plane: &PlaneId, slice| self.alone.contains(&(*plane, slice));
-        let in_flight = self.flights.values().filter(|(plane, batch)| {
+        let in_flight = self.flights.values().filter(|Flight { plane, batch, .. }| {
             let open = batch.first().and_then(|(key, _)| self.open.get(key));
             open.is_some_and(|open| is_alone(plane, open.slice))
         });
         let begun = batches.keys().filter(|(plane, alone)| alone.is_some() && is_alone(plane, slice));
-        in_flight.map(|(plane, _)| *plane).chain(begun.map(|(plane, _)| *plane)).collect()
+        in_flight.map(|flight| flight.plane).chain(begun.map(|(plane, _)| *plane)).collect()
     }
 
     /// Where a tenant that waits has a port, or will have one: a flow that is nobody's yet may turn out to be its.
@@ -133,7 +131,8 @@ impl Core {
         let writable = |key: &Key| {
             let plane = key.plane();
             let may_be_adopted = matches!(plane, PlaneId::Flows(bridge) if adopting.contains(&bridge));
-            let is_known = planes.get(&plane).is_some_and(|state| state.whole) && !reading.contains(&plane);
+            let is_known =
+                planes.get(&plane).is_some_and(|state| state.whole) && !reading.contains_key(&plane);
             is_known && !kept.contains(&plane) && !may_be_adopted
         };
         let Some(held) = self.slices.get_mut(&slice) else {
@@ -241,7 +240,7 @@ impl Core {
     }
 
     pub(super) fn land(&mut self, id: u64, outcomes: Vec<Outcome>, now: Instant, learned: &mut Learned) {
-        let Some((plane, batch)) = self.flights.remove(&id) else {
+        let Some(Flight { plane, batch, .. }) = self.flights.remove(&id) else {
             return;
         };
         let is_answered = outcomes.len() == batch.len() && !outcomes.contains(&Outcome::Unknown);
@@ -273,6 +272,7 @@ impl Core {
                         moved.insert(open.slice);
                     }
                     tracing::debug!(%plane, verb = ?operation.verb, "done: {}", operation.object);
+                    self.note_arrival(&open, &operation);
                     match open.told {
                         true => self.told_meanwhile(&key, open, &operation),
                         false => self.done(key, operation, learned),
@@ -307,6 +307,18 @@ impl Core {
         }
     }
 
+    /// A prefix that came with a change of the wish stands in the kernel from now on.
+    fn note_arrival(&mut self, open: &Open, done: &Operation<Object>) {
+        if self.arrived.is_none()
+            && done.verb == Verb::Create
+            && !open.drifted
+            && is_prefix(&done.object)
+            && let Key::Kernel(key) = done.object.key()
+        {
+            self.arrived = Some((key, open.revision));
+        }
+    }
+
     /// What the plane itself has told while an operation was under way is nearer to the truth than what was asked for. Where
     /// the same would have to be done again, somebody else has undone it as fast as it was done, and is not raced.
     fn told_meanwhile(&mut self, key: &Key, open: Open, done: &Operation<Object>) {
@@ -323,9 +335,9 @@ impl Core {
     /// What was under way to a plane is not answered any more: the plane is gone, and what stood there with it.
     pub(super) fn cancel_flights(&mut self, plane: PlaneId) {
         let cancelled: Vec<u64> =
-            self.flights.iter().filter(|(_, flight)| flight.0 == plane).map(|(id, _)| *id).collect();
+            self.flights.iter().filter(|(_, flight)| flight.plane == plane).map(|(id, _)| *id).collect();
         let batches = cancelled.into_iter().filter_map(|id| self.flights.remove(&id));
-        for (key, _) in batches.flat_map(|(_, batch)| batch).collect::<Vec<_>>() {
+        for (key, _) in batches.flat_map(|flight| flight.batch).collect::<Vec<_>>() {
             let Some(mut open) = self.open.remove(&key) else { continue };
             self.close(&key, &open);
             open.hold = None;

@@ -1,13 +1,15 @@
 //! What the BGP mode has to say: its VRF, and its provider networks with their state and reasons.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Hops, MOST_REASONS, is_zero, state_of};
 use crate::reconcile::{
-    Reconciler, order,
+    Reconciler,
+    core::Unanswered,
+    order,
     part::Part,
     slice::{Side, Slice, Trouble},
 };
@@ -52,7 +54,7 @@ pub struct NetworkStatus {
     /// How many reasons there are beyond these.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_reasons: usize,
-    /// Addresses and subnets that are to be advertised, and how many of them the kernel has.
+    /// Addresses and subnets that are to be advertised, and how far they have come.
     pub prefixes: Hops,
     /// Objects wished.
     pub wished: usize,
@@ -80,7 +82,7 @@ impl UnderlayStatus {
 }
 
 /// None: the mode is off, and nothing of it is there.
-pub fn underlay(reconciler: &Reconciler) -> Option<UnderlayStatus> {
+pub fn underlay(reconciler: &Reconciler, now: Instant) -> Option<UnderlayStatus> {
     let slices = &reconciler.core.slices;
     if !reconciler.wishes_underlay()
         && !slices.keys().any(|part| part.is_some_and(|part| part.vni().is_none()))
@@ -88,13 +90,16 @@ pub fn underlay(reconciler: &Reconciler) -> Option<UnderlayStatus> {
         return None;
     }
     let options = &reconciler.config.underlay;
-    let base = Sum::of(slices.get(&Some(Part::Base)).into_iter());
+    let unanswered = reconciler.core.unanswered(now);
+    let mut base = Sum::of(slices.get(&Some(Part::Base)).into_iter());
+    base.reasons.extend(unanswered.get(&Part::Base).map(|one| one.reason()));
     let mut networks: BTreeSet<Uuid> = reconciler.bgp.networks().collect();
     networks.extend(slices.keys().filter_map(|part| match part.map(Part::counted) {
         Some(Part::Network(network)) => Some(network),
         _ => None,
     }));
-    let mut networks: Vec<_> = networks.into_iter().map(|network| of_network(reconciler, network)).collect();
+    let of = |network| of_network(reconciler, network, unanswered.get(&Part::Network(network)).copied(), now);
+    let mut networks: Vec<_> = networks.into_iter().map(of).collect();
     networks.sort_by(|a, b| (&a.network, a.tag).cmp(&(&b.network, b.tag)));
     Some(UnderlayStatus {
         vrf: options.vrf.to_string(),
@@ -107,10 +112,16 @@ pub fn underlay(reconciler: &Reconciler) -> Option<UnderlayStatus> {
     })
 }
 
-fn of_network(reconciler: &Reconciler, network: Uuid) -> NetworkStatus {
+fn of_network(
+    reconciler: &Reconciler,
+    network: Uuid,
+    unanswered: Option<Unanswered>,
+    now: Instant,
+) -> NetworkStatus {
     let part = Part::Network(network);
     let own = reconciler.core.slices.get(&Some(part)).into_iter();
     let mut sum = Sum::of(own.chain(reconciler.core.above(part).map(|(_, slice)| slice)));
+    sum.reasons.extend(unanswered.map(Unanswered::reason));
     let tally = reconciler.core.tally(part);
     let more_reasons = sum.reasons.len().saturating_sub(MOST_REASONS);
     sum.reasons.truncate(MOST_REASONS);
@@ -126,7 +137,7 @@ fn of_network(reconciler: &Reconciler, network: Uuid) -> NetworkStatus {
         table: tie.map(|tie| tie.table),
         state: sum.state(),
         more_reasons,
-        prefixes: Hops { desired: tally.prefixes, kernel: tally.prefixes.saturating_sub(sum.away) },
+        prefixes: Hops::new(tally.prefixes, sum.away, reconciler.counting.count(part), now),
         wished: tally.objects,
         open: sum.open,
         reasons: sum.reasons,

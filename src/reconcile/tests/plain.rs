@@ -18,14 +18,14 @@ fn config(evpn: bool) -> Config {
 }
 
 /// A provider network with a VM on this node, and no tenant.
-fn provider() -> Cloud {
+pub(super) fn provider() -> Cloud {
     let mut cloud = Cloud::empty();
     cloud.localnet("provnet", "prov", "physnet1", None);
     cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
     cloud
 }
 
-fn plain(cloud: Cloud) -> Rig {
+pub(super) fn plain(cloud: Cloud) -> Rig {
     let mut rig = Rig::with(cloud, config(false));
     rig.run();
     rig

@@ -67,7 +67,7 @@ fn the_summary_says_what_the_status_says() {
     rig.peers.refuse_like = Some("frr router bgp".to_owned());
     for _ in 0..2 {
         rig.run();
-        let (status, summary) = (rig.status(), rig.reconciler.summary());
+        let (status, summary) = (rig.status(), rig.reconciler.summary(rig.now));
         assert_eq!(summary.converged, status.converged);
         assert_eq!((summary.ready, summary.watermark), (status.ready, status.watermark));
         let not_ok = status.tenants.iter().filter(|tenant| tenant.state != "ok");
@@ -78,5 +78,5 @@ fn the_summary_says_what_the_status_says() {
         rig.peers.refuse_like = None;
         rig.now += Duration::from_secs(60);
     }
-    assert!(rig.reconciler.summary().converged);
+    assert!(rig.reconciler.summary(rig.now).converged);
 }

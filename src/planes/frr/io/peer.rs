@@ -22,6 +22,18 @@ pub struct Lost {
     why: String,
 }
 
+impl Lost {
+    /// The daemon's name.
+    pub fn daemon(&self) -> &'static str {
+        self.daemon.name()
+    }
+
+    /// The reason.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
 /// A connected daemon.
 #[derive(Debug)]
 pub struct Peer {

@@ -1,20 +1,14 @@
 //! The daemons of one FRR together: which of them owns what, and reading all that they have.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use super::peer::{Lost, Peer};
-use crate::{
-    model::IfName,
-    planes::frr::{
-        actual::{Texts, View},
-        decode,
-        dialect::{self, Commit, Daemon},
-        line::{Family, Line},
-    },
+use crate::planes::frr::{
+    actual::{Texts, View},
+    decode,
+    dialect::{self, Commit, Daemon},
+    line::Line,
+    question::Daemons,
 };
 
 /// Up to how many L3VNIs are asked for one by one: 0.02 ms each, where the whole list costs 5 ms with 1,000.
@@ -33,15 +27,32 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Connects to all, finds out who owns the VRF blocks, and reads everything.
-    pub async fn open(directory: &Path) -> Result<(Self, View), Lost> {
-        let mut zebra = Peer::connect(directory, Daemon::Zebra).await?;
-        let mgmtd = if takes_vrf(&mut zebra).await? { None } else { Some(open_mgmtd(directory).await?) };
-        let mut bgpd = Peer::connect(directory, Daemon::Bgpd).await?;
-        bgpd.ask(&[Line::Enable]).await?;
-        let mut peers = Self { zebra, mgmtd, bgpd };
+    /// Connects to all, finds out who owns the VRF blocks, and reads everything. What can be spoken with goes into
+    /// `daemons`, whether all of it can or not.
+    pub async fn open(directory: &Path, daemons: &mut Daemons) -> Result<(Self, View), Lost> {
+        let (zebra, bgpd) = tokio::join!(open_zebra(directory), open_bgpd(directory));
+        let mgmtd = match &zebra {
+            Ok((_, true)) => None,
+            Ok((_, false)) => Some(open_mgmtd(directory).await),
+            // Whether it is needed is not known now.
+            Err(_) if daemons.contains_key(Daemon::Mgmtd.name()) => Some(open_mgmtd(directory).await),
+            Err(_) => None,
+        };
+        let told = [
+            (Daemon::Zebra, Some(zebra.as_ref().err())),
+            (Daemon::Mgmtd, mgmtd.as_ref().map(|mgmtd| mgmtd.as_ref().err())),
+            (Daemon::Bgpd, Some(bgpd.as_ref().err())),
+        ];
+        let told = told.into_iter().filter_map(|(daemon, lost)| Some((daemon.name(), lost?)));
+        *daemons = told.map(|(name, lost)| (name, lost.map(|lost| lost.why().to_owned()))).collect();
+        let mut peers = Self { zebra: zebra?.0, mgmtd: mgmtd.transpose()?, bgpd: bgpd? };
         let view = peers.look().await?;
         Ok((peers, view))
+    }
+
+    /// bgpd, to be asked about prefixes.
+    pub fn bgpd(&mut self) -> &mut Peer {
+        &mut self.bgpd
     }
 
     /// The name of the daemon that owns the VRF blocks.
@@ -99,18 +110,6 @@ impl Peers {
         Ok(replies.iter().flat_map(|reply| decode::l3vnis(&reply.text)).collect())
     }
 
-    /// The host prefixes that the instance of a VRF originates; None: bgpd does not say, as where there is no instance.
-    pub async fn originated(&mut self, vrf: IfName) -> Result<Option<BTreeSet<IpAddr>>, Lost> {
-        let tables = [Family::Ipv4, Family::Ipv6].map(|family| Line::ShowTable(vrf, family));
-        let replies = self.bgpd.ask(&tables).await?;
-        let mut all = BTreeSet::new();
-        for reply in &replies {
-            let Some(hosts) = decode::originated(&reply.text) else { return Ok(None) };
-            all.extend(hosts);
-        }
-        Ok(Some(all))
-    }
-
     /// Waits until any of them goes away.
     pub async fn lost(&self) -> Lost {
         let mgmtd = async {
@@ -130,6 +129,19 @@ impl Peers {
 async fn takes_vrf(peer: &mut Peer) -> Result<bool, Lost> {
     let replies = peer.ask(&dialect::PROBE).await?;
     dialect::takes_vrf(&replies).map_err(|why| peer.lost_for(why))
+}
+
+/// zebra, and whether it owns the VRF blocks.
+async fn open_zebra(directory: &Path) -> Result<(Peer, bool), Lost> {
+    let mut zebra = Peer::connect(directory, Daemon::Zebra).await?;
+    let owns = takes_vrf(&mut zebra).await?;
+    Ok((zebra, owns))
+}
+
+async fn open_bgpd(directory: &Path) -> Result<Peer, Lost> {
+    let mut bgpd = Peer::connect(directory, Daemon::Bgpd).await?;
+    bgpd.ask(&[Line::Enable]).await?;
+    Ok(bgpd)
 }
 
 async fn open_mgmtd(directory: &Path) -> Result<Peer, Lost> {

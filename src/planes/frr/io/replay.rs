@@ -13,7 +13,10 @@ use tokio::{
 use super::{Options, run};
 use crate::planes::{
     Change, Command, Operation, Outcome, Report, Verb,
-    frr::object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, VrfVni},
+    frr::{
+        object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, VrfVni},
+        question::Daemons,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,11 +75,19 @@ async fn next_line(stream: &mut UnixStream, heard: &mut Vec<u8>) -> String {
 struct Side {
     commands: mpsc::Sender<Command<FrrObject>>,
     reports: mpsc::Receiver<Report<FrrObject, FrrKey>>,
+    daemons: Daemons,
 }
 
 impl Side {
+    /// The next report but those of daemons, the last of which is kept.
     async fn report(&mut self) -> Report<FrrObject, FrrKey> {
-        timeout(PATIENCE, self.reports.recv()).await.expect("a report in time").expect("the plane lives")
+        loop {
+            let report = timeout(PATIENCE, self.reports.recv()).await.expect("a report in time");
+            match report.expect("the plane lives") {
+                Report::Daemons(daemons) => self.daemons = daemons,
+                report => return report,
+            }
+        }
     }
 
     async fn changes(&mut self) -> Vec<Change<FrrObject, FrrKey>> {
@@ -134,7 +145,7 @@ async fn one_life(transcripts: &[(&'static str, &str)], vrf_refusal: &str) {
     let (outbox, reports) = mpsc::channel(8);
     let options = Options { socket_dir: directory.path().to_owned(), evpn: true };
     let plane = tokio::spawn(run(options, inbox, outbox));
-    let mut side = Side { commands, reports };
+    let mut side = Side { commands, reports, daemons: Daemons::new() };
 
     let Report::Whole(objects) = side.report().await else { panic!("no whole view first") };
     assert_eq!(objects, [base()]);
@@ -244,10 +255,13 @@ async fn a_daemon_that_goes_in_the_middle_leaves_outcomes_unknown() {
     let (commands, inbox) = mpsc::channel(8);
     let (outbox, reports) = mpsc::channel(8);
     tokio::spawn(run(Options { socket_dir: directory.path().to_owned(), evpn: true }, inbox, outbox));
-    let mut side = Side { commands, reports };
+    let mut side = Side { commands, reports, daemons: Daemons::new() };
     assert!(matches!(side.report().await, Report::Whole(_)));
     side.send(&[(Verb::Create, &block(Some(1001), true))]).await;
     assert_eq!(side.outcomes().await, [Outcome::Unknown]);
     let Report::Down(why) = side.report().await else { panic!("no word about zebra") };
     assert!(why.starts_with("zebra: the connection was closed"), "{why}");
+    assert_eq!(side.daemons.get("bgpd"), Some(&None));
+    let told = side.daemons.get("zebra").cloned().flatten();
+    assert!(told.is_some_and(|why| why.starts_with("the connection was closed")), "{:?}", side.daemons);
 }

@@ -1,0 +1,213 @@
+//! How far the prefixes of each tenant have come behind the kernel, as bgpd was last asked: in the VRF's table, and as
+//! type-5 routes.
+//!
+//! A VRF is counted soon after something of it has changed, and all are when FRR was read whole; then a table that has as
+//! many prefixes as it had is not counted again. FRR's plane takes its time over it. Pure: time is passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::{
+    Reconciler,
+    object::{Object, PlaneId},
+    part::Part,
+};
+use crate::{
+    intent::names,
+    model::IfName,
+    planes::{
+        Command,
+        frr::question::{Held, Question, ToCount},
+        kernel::object::{Address, KernelObject},
+    },
+};
+
+/// How long after a change its VRF is counted: zebra and bgpd take some 25,000 prefixes a second.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How many VRFs are asked for at once: what changes meanwhile does not wait long.
+const AT_ONCE: usize = 16;
+
+/// How long bgpd may take for one of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many prefixes of a part were where, when last counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// In the BGP table of the VRF.
+    pub bgpd: usize,
+    /// As type-5 routes; None: there are none of this part.
+    pub type5: Option<usize>,
+    /// When that was.
+    pub at: Instant,
+}
+
+/// The counts, and what is to be counted.
+#[derive(Debug, Default)]
+pub struct Counting {
+    counts: BTreeMap<Part, Count>,
+    /// How many prefixes the table of a part's VRF had, whoever's, when it was last counted.
+    totals: BTreeMap<Part, usize>,
+    /// What is to be counted, since when, and whether something of it has changed.
+    due: BTreeMap<Part, (Instant, bool)>,
+    /// What was asked and is not answered, and when bgpd was last heard.
+    asked: Option<(BTreeMap<IfName, Part>, Instant)>,
+    /// Not before this.
+    pause: Option<Instant>,
+}
+
+impl Counting {
+    /// Something of a part has changed.
+    pub fn changed(&mut self, part: Part, now: Instant) {
+        self.due.entry(part).or_insert((now, true)).1 = true;
+    }
+
+    /// A look at these parts is due.
+    fn look(&mut self, parts: impl Iterator<Item = Part>, now: Instant) {
+        for part in parts {
+            self.due.entry(part).or_insert((now, false));
+        }
+    }
+
+    /// bgpd is away: what it had it has no more.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How far the prefixes of a part have come.
+    pub fn count(&self, part: Part) -> Option<Count> {
+        self.counts.get(&part).copied()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if let Some((_, heard)) = &self.asked {
+            return Some(*heard + PATIENCE);
+        }
+        let first = self.due.values().map(|(since, _)| *since + SETTLE).min()?;
+        Some(self.pause.map_or(first, |pause| pause.max(first)))
+    }
+
+    /// The parts that were due first.
+    fn take_due(&mut self, now: Instant) -> Vec<(Part, bool)> {
+        let ripe = self.due.iter().filter(|(_, (since, _))| *since + SETTLE <= now);
+        let mut ripe: Vec<_> = ripe.map(|(part, (since, changed))| (*since, *part, *changed)).collect();
+        ripe.sort();
+        ripe.truncate(AT_ONCE);
+        for (_, part, _) in &ripe {
+            self.due.remove(part);
+        }
+        ripe.into_iter().map(|(_, part, changed)| (part, changed)).collect()
+    }
+}
+
+impl Reconciler {
+    /// When counting has to go on; None: not before FRR was read whole.
+    pub(super) fn counting_deadline(&self) -> Option<Instant> {
+        self.core.is_whole(PlaneId::Frr).then(|| self.counting.deadline())?
+    }
+
+    /// All that is wished is to be looked at.
+    pub(super) fn look_at_hops(&mut self, now: Instant) {
+        let tenants = self.intent.tenants().map(|tenant| Part::from(tenant.vni));
+        let plain = self.wishes_underlay().then_some(Part::Base);
+        self.counting.look(tenants.chain(plain), now);
+    }
+
+    /// The question to bgpd, when it is time for one: not while zebra has still to read.
+    pub(super) fn ask_for_counts(&mut self, now: Instant) -> Option<(PlaneId, Command<Object>)> {
+        if self.counting_deadline().is_none_or(|due| due > now) {
+            return None;
+        }
+        if let Some((lost, _)) = self.counting.asked.take() {
+            self.counting.look(lost.into_values(), now);
+        }
+        if self.survey.is_behind() {
+            self.counting.pause = Some(now + SETTLE);
+            return None;
+        }
+        let mut asked = BTreeMap::new();
+        let mut vrfs = Vec::new();
+        for (part, changed) in self.counting.take_due(now) {
+            let (vrf, vni) = match part.vni() {
+                Some(vni) => (names::vrf(vni), Some(vni.get())),
+                None => (self.config.underlay.vrf, None),
+            };
+            if !self.core.slices.contains_key(&Some(part)) {
+                self.counting.counts.remove(&part);
+                self.counting.totals.remove(&part);
+                continue;
+            }
+            let known = self.counting.totals.get(&part).copied().filter(|_| !changed);
+            asked.insert(vrf, part);
+            vrfs.push(ToCount { vrf, vni, known });
+        }
+        if vrfs.is_empty() {
+            return None;
+        }
+        self.counting.asked = Some((asked, now));
+        Some((PlaneId::Frr, Command::Ask(Question::Count(vrfs))))
+    }
+
+    /// bgpd has counted a VRF.
+    pub(super) fn counted(&mut self, vrf: IfName, total: Option<usize>, held: Option<Held>, now: Instant) {
+        let Some((asked, heard)) = &mut self.counting.asked else { return };
+        let Some(part) = asked.remove(&vrf) else { return };
+        *heard = now;
+        if asked.is_empty() {
+            self.counting.asked = None;
+        }
+        let is_as_before =
+            total.is_some() && held.is_none() && total == self.counting.totals.get(&part).copied();
+        match total {
+            Some(total) => drop(self.counting.totals.insert(part, total)),
+            None => drop(self.counting.totals.remove(&part)),
+        }
+        let parts = self.told_by(part);
+        if is_as_before {
+            for part in &parts {
+                self.counting.counts.entry(*part).and_modify(|count| count.at = now);
+            }
+            return;
+        }
+        let Some(held) = held else {
+            for part in &parts {
+                self.counting.counts.remove(part);
+            }
+            return;
+        };
+        let (bgpd, type5) = (self.by_part(part, &held.bgpd), self.by_part(part, &held.type5));
+        for one in parts {
+            let of = |counts: &BTreeMap<Part, usize>| counts.get(&one).copied().unwrap_or_default();
+            let count = Count { bgpd: of(&bgpd), type5: one.vni().map(|_| of(&type5)), at: now };
+            self.counting.counts.insert(one, count);
+        }
+    }
+
+    /// The parts that the VRF of a part tells of: the BGP mode's has all provider networks' prefixes.
+    fn told_by(&self, part: Part) -> Vec<Part> {
+        if part != Part::Base {
+            return vec![part];
+        }
+        let slices = self.core.slices.range(Some(Part::Network(Uuid::nil()))..);
+        let parts = slices.map_while(|(part, _)| part.filter(|part| matches!(part, Part::Network(_))));
+        parts.collect()
+    }
+
+    /// How many of these hosts are wished for each part whose prefixes are in this part's VRF.
+    fn by_part(&self, part: Part, hosts: &BTreeSet<IpAddr>) -> BTreeMap<Part, usize> {
+        let dev = part.vni().map_or(self.config.underlay.nic, names::dummy);
+        let mut counts = BTreeMap::new();
+        for &host in hosts {
+            let object: Object = KernelObject::Address(Address::host(dev, host)).into();
+            if let Some((owner, _)) = self.core.wished.get(&object.key()) {
+                *counts.entry(owner.counted()).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
