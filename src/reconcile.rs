@@ -25,6 +25,7 @@ mod python_agent;
 mod retry;
 #[cfg(test)]
 mod scenarios;
+mod sessions;
 mod slice;
 mod status;
 mod survey;
@@ -44,7 +45,7 @@ use self::{
     core::{Core, Learned, Leaving},
     history::History,
     hops::Counting,
-    news::News,
+    news::{News, why_gone},
     object::{Key, Object, PlaneId},
     part::Part,
     slice::Slice,
@@ -57,6 +58,7 @@ pub use self::{
     drain::Drain,
     node::Node,
     prefixes::PrefixStatus,
+    sessions::Reading,
     status::{
         Hops, NetworkStatus, ProblemStatus, SessionStatus, Status, Summary, TenantStatus, UnderlayStatus,
         ZebraStatus,
@@ -68,7 +70,7 @@ use crate::{
     model::{IfName, Vni},
     planes::{
         Command, Report,
-        frr::question::{Answer, Daemons},
+        frr::question::Answer,
         kernel::object::{Address, KernelObject},
     },
     southbound::{Replica, Subject, Touched},
@@ -76,17 +78,6 @@ use crate::{
 
 /// The name of the Southbound's session.
 pub const SOUTHBOUND: &str = "southbound";
-
-/// How far a session has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// All that its peer has was read.
-    Whole,
-    /// It is down, for this reason.
-    Down(String),
-    /// It has not said anything yet.
-    NotYet,
-}
 
 /// The reconciler.
 #[derive(Debug)]
@@ -219,23 +210,6 @@ impl Reconciler {
                 self.learn(learned);
             }
         }
-    }
-
-    /// What is known of prefixes in BGP goes with the session, and is asked for when all was read.
-    fn follow_frr(&mut self, report: &Report<Object, Key>, now: Instant) {
-        match report {
-            Report::Down(_) => {
-                self.counting.forget();
-                self.arrival = None;
-            }
-            Report::Whole(_) => self.look_at_hops(now),
-            _ => {}
-        }
-    }
-
-    fn hear_of(&mut self, daemons: Daemons) {
-        let state = |(name, down): (_, Option<String>)| (name, PlaneState { whole: down.is_none(), down });
-        self.daemons = daemons.into_iter().map(state).collect();
     }
 
     fn learn(&mut self, learned: Learned) {
@@ -539,47 +513,8 @@ impl Reconciler {
             && self.core.slices.values().all(Slice::is_at_rest)
     }
 
-    fn session_states(&self) -> impl Iterator<Item = (String, &PlaneState)> {
-        let planes = self.core.planes.iter().map(|(plane, state)| (plane.to_string(), state));
-        planes.chain(std::iter::once((SOUTHBOUND.to_owned(), &self.southbound)))
-    }
-
-    /// Every session as an operator sees it: FRR's daemons too, each by itself.
-    fn all_sessions(&self) -> impl Iterator<Item = (String, &PlaneState)> {
-        let daemons = self.daemons.iter().map(|(name, state)| ((*name).to_owned(), state));
-        self.session_states().chain(daemons)
-    }
-
-    /// How far every session has come, by its name, those too that have not said a word yet.
-    pub fn readings(&self) -> BTreeMap<String, Reading> {
-        let always = [PlaneId::Ledger, PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr];
-        let silent = always.map(|plane| (plane.to_string(), Reading::NotYet));
-        let heard = self.session_states().map(|(name, state)| {
-            let reading = match (&state.down, state.whole) {
-                (Some(reason), _) => Reading::Down(reason.clone()),
-                (None, true) => Reading::Whole,
-                (None, false) => Reading::NotYet,
-            };
-            (name, reading)
-        });
-        silent.into_iter().chain(heard).collect()
-    }
-
     /// Nothing is under way or may be done now.
     pub fn is_idle(&self) -> bool {
         self.core.is_idle()
     }
-}
-
-/// Why these gateways do not serve a tenant here any more, as far as their rows tell.
-fn why_gone(replica: &Replica, node: &Node, gateways: &[Box<str>]) -> String {
-    let own = node.settings().system_id.as_deref().and_then(|name| replica.chassis_named(name));
-    let why = |name: &str| match replica.port(name).map(|row| row.chassis) {
-        None => format!("{name} is not in the Southbound any more"),
-        Some(None) => format!("{name} is bound to no chassis"),
-        Some(chassis) if chassis == own => format!("{name} is not annotated with it any more, or put aside"),
-        Some(Some(chassis)) => format!("{name} has moved to chassis {chassis}"),
-    };
-    let all: Vec<String> = gateways.iter().map(|name| shown(&why(name))).collect();
-    if all.is_empty() { "nothing wishes it".to_owned() } else { all.join("; ") }
 }

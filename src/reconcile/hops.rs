@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::{
     Reconciler,
-    object::{Object, PlaneId},
+    object::{Key, Object, PlaneId},
     part::Part,
 };
 use crate::{
     intent::names,
     model::IfName,
     planes::{
-        Command,
+        Command, Report,
         frr::question::{Held, Question, ToCount},
         kernel::object::{Address, KernelObject},
     },
@@ -106,6 +106,18 @@ impl Counting {
 }
 
 impl Reconciler {
+    /// What is known of prefixes in BGP goes with the session, and is asked for when all was read.
+    pub(super) fn follow_frr(&mut self, report: &Report<Object, Key>, now: Instant) {
+        match report {
+            Report::Down(_) => {
+                self.counting.forget();
+                self.arrival = None;
+            }
+            Report::Whole(_) => self.look_at_hops(now),
+            _ => {}
+        }
+    }
+
     /// When counting has to go on; None: not before FRR was read whole.
     pub(super) fn counting_deadline(&self) -> Option<Instant> {
         self.core.is_whole(PlaneId::Frr).then(|| self.counting.deadline())?

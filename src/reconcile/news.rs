@@ -8,13 +8,15 @@ use std::{
 };
 
 use super::{
+    node::Node,
     order,
     part::Part,
     slice::{Side, Slice},
 };
 use crate::{
-    intent::{Intent, Problem, Tenant, bgp},
+    intent::{Intent, Problem, Tenant, bgp, shown},
     model::Vni,
+    southbound::Replica,
 };
 
 /// How soon after a line on a tenant's prefixes the next one may follow.
@@ -200,6 +202,19 @@ fn standing(slice: &Slice) -> Option<Standing> {
     let building = slice.open_keys(Side::Build) - slice.open_at(Side::Build, order::ADVERTISE);
     let removing = slice.open_keys(Side::Remove) - slice.open_at(Side::Remove, order::WITHDRAW);
     (building + removing == 0 && !slice.frame.is_empty()).then_some(Standing::Stands)
+}
+
+/// Why these gateways do not serve a tenant here any more, as far as their rows tell.
+pub fn why_gone(replica: &Replica, node: &Node, gateways: &[Box<str>]) -> String {
+    let own = node.settings().system_id.as_deref().and_then(|name| replica.chassis_named(name));
+    let why = |name: &str| match replica.port(name).map(|row| row.chassis) {
+        None => format!("{name} is not in the Southbound any more"),
+        Some(None) => format!("{name} is bound to no chassis"),
+        Some(chassis) if chassis == own => format!("{name} is not annotated with it any more, or put aside"),
+        Some(Some(chassis)) => format!("{name} has moved to chassis {chassis}"),
+    };
+    let all: Vec<String> = gateways.iter().map(|name| shown(&why(name))).collect();
+    if all.is_empty() { "nothing wishes it".to_owned() } else { all.join("; ") }
 }
 
 #[cfg(test)]
