@@ -3,6 +3,8 @@
 
 #[path = "frr/harness.rs"]
 mod harness;
+#[path = "frr/hops.rs"]
+mod hops;
 #[path = "frr/life.rs"]
 mod life;
 #[path = "frr/objects.rs"]
@@ -110,6 +112,13 @@ async fn a_restarted_mgmtd_is_told_and_filled_again() {
     let objects = plane.whole().await;
     assert!(!objects.iter().any(|object| matches!(object, FrrObject::Vrf(_))), "{objects:?}");
     plane.done(vec![(Verb::Create, vrf(1))]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs FRR10_ROOT, run by make test-full"]
+async fn prefixes_are_counted_and_waited_for() {
+    let (frr, mut plane) = started().await;
+    hops::prefixes(&frr, &mut plane).await;
 }
 
 #[tokio::test]

@@ -39,7 +39,8 @@ pub enum Line {
     ShowPrefixRoutes,
     /// `show bgp vrf X F json`
     ShowTable(IfName, Family),
-    /// `show bgp vrf X F statistics json`: how many prefixes there are, for a fiftieth of what showing them costs bgpd.
+    /// `show bgp vrf X F statistics json`: how many prefixes there are, for a fiftieth of what showing them costs bgpd. Never of
+    /// `vrf all`: bgpd 10.3 dies of it.
     ShowStatistics(IfName, Family),
     /// `show bgp vrf X F A/32 json`
     ShowHost(IfName, IpAddr),

@@ -54,14 +54,23 @@ fn host(prefix: Prefix) -> Option<IpAddr> {
 
 /// How many prefixes a table has, from `show bgp vrf X ipv4|ipv6 unicast statistics json`; None: the text does not say.
 pub fn total(text: &str) -> Option<usize> {
+    /// By family the instances; beside them, from 10.3 on, counters of the daemon.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shown {
+        Instances(Vec<Instance>),
+        Other(IgnoredAny),
+    }
     #[derive(Deserialize)]
     struct Instance {
         #[serde(rename = "totalPrefixes")]
         total: usize,
     }
-    let families: HashMap<String, Vec<Instance>> = serde_json::from_str(text).ok()?;
-    let mut instances = families.into_values().flatten();
-    Some(instances.next()?.total)
+    let shown: HashMap<String, Shown> = serde_json::from_str(text).ok()?;
+    shown.into_values().find_map(|shown| match shown {
+        Shown::Instances(instances) => instances.first().map(|instance| instance.total),
+        Shown::Other(_) => None,
+    })
 }
 
 /// Whether a route of one prefix is this node's own, from `show bgp vrf X ipv4|ipv6 unicast A/32 json`.
@@ -252,6 +261,9 @@ mod tests {
         let statistics = r#"{"ipv6Unicast":[{"instance":"VRF vrf-1001","totalAdvertisements":9,"totalPrefixes":7,
             "averagePrefixLength":0.0,"prefixLength":[{"32":7}]}]}"#;
         assert_eq!(total(statistics), Some(7));
+        let statistics = r#"{"ipv4Unicast":[{"instance":"VRF vrf-1001","totalPrefixes":7,"prefixLength":[{"32":7}]}],
+            "bgpBestPathCalls":0,"bgpNodeOnQueue":0,"bgpNodeDeferredOnQueue":0}"#;
+        assert_eq!(total(statistics), Some(7), "10.3");
         let vni =
             r#"{"vni":1001,"type":"L3","inKernel":"True","rd":"172.24.4.146:3","importRts":["64999:1001"]}"#;
         assert_eq!(rd(vni), Some(RouteTarget::Ip([172, 24, 4, 146].into(), 3)));
