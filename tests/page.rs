@@ -15,8 +15,8 @@ use std::{
 use bgp_agent::{
     control::{Answer, Asked, Request},
     reconcile::{
-        BrakeStatus, Drain, Hops, PrefixStatus, ProblemStatus, SessionStatus, Status, TenantStatus,
-        ZebraStatus,
+        BrakeStatus, Drain, Hops, NetworkStatus, PrefixStatus, ProblemStatus, SessionStatus, Status,
+        TenantStatus, UnderlayStatus, ZebraStatus,
     },
     telemetry::{histogram::Histogram, http},
 };
@@ -48,6 +48,23 @@ fn tenant(vni: u32) -> TenantStatus {
         lag_seconds: if broken { 3.0 } else { 0.0 },
         changed_seconds_ago: Some(125.0),
     }
+}
+
+fn underlay() -> UnderlayStatus {
+    let network = NetworkStatus {
+        network: "physnet2".to_owned(),
+        tag: Some(100),
+        bridge: Some("br-ex".to_owned()),
+        table: Some(201),
+        state: "held",
+        reasons: vec!["no port <i>".to_owned()],
+        more_reasons: 0,
+        prefixes: Hops { desired: 7, kernel: 5, bgpd: Some(4), ..Hops::default() },
+        wished: 30,
+        open: 9,
+    };
+    let (vrf, nic) = ("bgp-vrf".to_owned(), "bgp-nic".to_owned());
+    UnderlayStatus { vrf, table: 10, nic, state: "ok", reasons: Vec::new(), open: 0, networks: vec![network] }
 }
 
 fn status() -> Status {
@@ -84,7 +101,7 @@ fn status() -> Status {
         }),
         warning: Some("a Python ovn-bgp-agent runs on this node too <b>".to_owned()),
         tenants: (0..TENANTS).map(|n| tenant(1001 + n)).collect(),
-        underlay: None,
+        underlay: Some(underlay()),
         problems: vec![problem],
         problems_total: 1,
         zebra: ZebraStatus { backlog_bytes: 0, lost: 0, told_again: 0, waits: 0, stuck: false },
@@ -217,6 +234,13 @@ fn a_thousand_tenants_are_shown_and_nothing_of_theirs_is_markup() {
         assert!(dom.contains(part), "{part}");
     }
     assert!(dom.contains("up yet &lt;b&gt;&amp;&lt;/b&gt;"), "a reason is text");
+    for part in [
+        ">100</span></td><td data-name=\"Type-5\"><span class=\"held\">99</span><small class=\"reasons\">asked 12 s ago",
+        "kernel <span class=\"ok\">up</span> 2 h 5 min, came back 1 times<small class=\"held\">has not answered for 3 s",
+        "physnet2 VLAN 100 <span class=\"held\">held</span> 7 to be advertised, 5 in the kernel, 4 in bgpd<small>no port &lt;i&gt;",
+    ] {
+        assert!(dom.contains(part), "{part}");
+    }
     for part in [
         "This node is drained: its prefixes are advertised less preferred",
         "The brake holds 150 of 200 advertised prefixes",
