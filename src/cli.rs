@@ -79,9 +79,10 @@ pub fn main() -> ExitCode {
     // What only writes to OVN may run where no agent is configured.
     let optional = named.is_none() && matches!(cli.command, Some(CliCommand::Bgpvpn(_)));
     let path = named.unwrap_or_else(|| DEFAULT_CONFIG.into());
-    let loaded = match optional && !path.exists() {
-        true => Config::from_entries(&[]),
-        false => Config::load(&path),
+    let is_configured = !(optional && !path.exists());
+    let loaded = match is_configured {
+        true => Config::load(&path),
+        false => Config::from_entries(&[]),
     };
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
         CliCommand::Drain(options) => drain::drain(&loaded.config, &options),
         CliCommand::Undrain => drain::undrain(&loaded.config),
         CliCommand::Release => release::run(&loaded.config),
-        CliCommand::Bgpvpn(args) => bgpvpn::run(&loaded.config, args),
+        CliCommand::Bgpvpn(args) => bgpvpn::run(&loaded.config, is_configured, args),
         CliCommand::Cleanup(options) => cleanup::run(&loaded.config, &options),
         CliCommand::Wait { timeout } => wait::run(&loaded.config, timeout),
     }

@@ -4,11 +4,12 @@
 # long: a part of make test-full, not of make test
 # limit: 2400 s
 done_writes() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log || true; }
-written() { # written WRITES: waits until so many are done in all, for 20 s at most
-  local began=$SECONDS
-  until [ "$(done_writes)" -ge "$1" ] || ((SECONDS - began >= 20)); do :; done
-}
 kill_frr() { for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; rm -f "/run/frr/$daemon.vty"; done; }
+kill_after() { # kill_after WRITES DAEMON...: once the agent has done so many more
+  (timeout 20 tail -n 0 -f $LOG/agent.log || true) | grep -m "$1" ' reconcile::core::flight: done:' >/dev/null || true
+  shift
+  kill_frr "$@"
+}
 operators() { frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$/ { skip = 1 } !skip; /^exit/ { skip = 0 }' | grep -v '^!'; }
 
 topology 1001 1002
@@ -19,18 +20,18 @@ within 120 tenant_stands 1001
 settled
 operators=$(operators)
 
-for turn in {1..12}; do
+for turn in {1..18}; do
   # zebra never dies alone: watchfrr starts bgpd anew, too, where it does.
   case $((turn % 3)) in
     0) killed=(bgpd) after=(bgpd) ;;
     1) killed=(zebra) after=(zebra bgpd) ;;
     2) killed=(zebra bgpd) after=(zebra bgpd) ;;
   esac
-  before=$(done_writes) writes=$((RANDOM % 20))
+  before=$(done_writes)
+  kill_after $((RANDOM % 30)) "${killed[@]}" &
   if ((turn % 2)); then annotate 1002; world=$(world 1001 1002); else remove_annotation 1002; world=$(world 1001); fi
-  written $((before + writes))
-  step "turn $turn: ${killed[*]} after $(($(done_writes) - before)) writes"
-  kill_frr "${killed[@]}"
+  wait $!
+  step "turn $turn: ${killed[*]} killed, $(($(done_writes) - before)) writes done"
   [ "${killed[*]}" != zebra ] || kill_frr bgpd
   for daemon in "${after[@]}"; do start_frr_daemon "$daemon"; done
   begin=${EPOCHREALTIME/./} # the last one has its socket when it detaches

@@ -78,6 +78,12 @@ pub enum Refusal {
     /// A VNI is one BGP instance per node.
     #[error("router {0} has VNI {1} with AS {2}, not AS {3}")]
     OtherAs(String, Vni, Asn, Asn),
+    /// One of two annotations names an AS, the other means the agents', which nobody has told.
+    #[error(
+        "VNI {1} is router {0}'s too, and of the two only one names an AS ({2}); the other means the agents' bgp_AS, which is \
+         not known here: give the agents' configuration by --config-file"
+    )]
+    UnknownAs(String, Vni, Asn),
     /// A VNI is one routing table.
     #[error("{0} of router {1} overlaps with {2} of router {3} in VNI {4}")]
     Overlap(Prefix, String, Prefix, String, Vni),
@@ -89,12 +95,13 @@ struct Part<'a> {
     interfaces: Vec<&'a Port>,
 }
 
-/// Annotates what is meant with these values. `default_as` is what an annotation without AS stands for.
+/// Annotates what is meant with these values. `agents_as` is what an annotation without AS stands for, where
+/// that is known.
 pub fn associate<'a>(
     topology: &'a Topology,
     target: &Target,
     values: &Values,
-    default_as: Asn,
+    agents_as: Option<Asn>,
 ) -> Result<Plan<'a>, Refusal> {
     if let Some(reason) = reserved(values.vni) {
         return Err(Refusal::Reserved(reason));
@@ -107,7 +114,7 @@ pub fn associate<'a>(
     for part in &parts {
         fits_router(part, values.vni, &pairs)?;
     }
-    fits_others(topology, &parts, values, default_as)?;
+    fits_others(topology, &parts, values, agents_as)?;
     let mut plan = Plan { vnis: BTreeSet::from([values.vni]), ..Plan::default() };
     for part in &parts {
         plan.gateways.extend(part.router.gateways());
@@ -197,20 +204,25 @@ fn fits_others(
     topology: &Topology,
     parts: &[Part<'_>],
     values: &Values,
-    default_as: Asn,
+    agents_as: Option<Asn>,
 ) -> Result<(), Refusal> {
     let mut taken: Vec<(&Router, Prefix)> = Vec::new();
     let is_part = |router: &Router| parts.iter().any(|part| part.router.name.uuid == router.name.uuid);
-    let asn = values.asn.unwrap_or(default_as);
+    let asn = values.asn.or(agents_as);
     for router in topology.routers.iter().filter(|router| !is_part(router)) {
         for port in &router.ports {
             let Ok(Some(other)) = annotation::read(&port.external_ids) else { continue };
             if other.vni != values.vni {
                 continue;
             }
-            let others = other.asn.unwrap_or(default_as);
-            if others != asn {
-                return Err(Refusal::OtherAs(router.name.to_string(), values.vni, others, asn));
+            match (other.asn.or(agents_as), asn) {
+                (Some(theirs), Some(asn)) if theirs != asn => {
+                    return Err(Refusal::OtherAs(router.name.to_string(), values.vni, theirs, asn));
+                }
+                (Some(named), None) | (None, Some(named)) => {
+                    return Err(Refusal::UnknownAs(router.name.to_string(), values.vni, named));
+                }
+                _ => {}
             }
             if port.role == Role::Interface {
                 taken.extend(port.addresses.iter().map(|address| (router, address.trunc())));
@@ -317,7 +329,7 @@ mod tests {
     }
 
     fn plan<'a>(topology: &'a Topology, target: &Target, values: &Values) -> Result<Plan<'a>, Refusal> {
-        associate(topology, target, values, Asn::new(AS).unwrap())
+        associate(topology, target, values, Asn::new(AS))
     }
 
     fn refusal(topology: &Topology, target: &Target, values: &Values) -> String {
@@ -427,6 +439,11 @@ mod tests {
         // An AS that says what is meant anyway is no other AS.
         let said = Values { asn: Asn::new(AS), ..values(7) };
         assert!(plan(&seven, &router("b"), &said).is_ok());
+
+        // Where no agent is configured that cannot be known, and two that name none mean the same.
+        let unknown = associate(&seven, &router("b"), &said, None).unwrap_err().to_string();
+        assert!(unknown.contains("only one names an AS (64999)"), "{unknown}");
+        assert!(associate(&seven, &router("b"), &values(7), None).is_ok());
 
         let mut overlapping = seven.clone();
         overlapping.routers[1].ports[1].addresses = vec!["10.0.1.128/25".parse().unwrap()];

@@ -134,13 +134,14 @@ impl TargetArgs {
     }
 }
 
-/// Does what the command line says.
-pub fn run(config: &Config, args: BgpvpnArgs) -> ExitCode {
+/// Does what the command line says. Where no agent is configured its AS is not known.
+pub fn run(config: &Config, is_configured: bool, args: BgpvpnArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("no runtime: {error}")),
     };
-    runtime.block_on(command(config, args)).unwrap_or_else(|error| failed(&*error))
+    let agents_as = is_configured.then_some(config.bgp_as);
+    runtime.block_on(command(config, agents_as, args)).unwrap_or_else(|error| failed(&*error))
 }
 
 fn failed(why: &dyn std::fmt::Display) -> ExitCode {
@@ -155,7 +156,7 @@ fn failure<E: std::fmt::Display + 'static>(error: E) -> Failure {
     Box::new(error)
 }
 
-async fn command(config: &Config, args: BgpvpnArgs) -> Result<ExitCode, Failure> {
+async fn command(config: &Config, agents_as: Option<Asn>, args: BgpvpnArgs) -> Result<ExitCode, Failure> {
     let remotes = match args.nb {
         Some(remotes) => remotes,
         None => config.nb_connection.parse().map_err(failure)?,
@@ -168,7 +169,7 @@ async fn command(config: &Config, args: BgpvpnArgs) -> Result<ExitCode, Failure>
         BgpvpnCommand::Associate { target, values, wait } => {
             let ValueArgs { vni, asn, both, import, export, rd } = values;
             let values = Values { vni, asn, both, import, export, rd };
-            associate(config, &mut northbound, &target.target(), &values, &wait).await
+            associate(config, agents_as, &mut northbound, &target.target(), &values, &wait).await
         }
         BgpvpnCommand::Disassociate { target, wait } => {
             disassociate(config, &mut northbound, &target.target(), &wait).await
@@ -199,6 +200,7 @@ fn show(northbound: &Northbound, target: &Target, json: bool) -> Result<ExitCode
 
 async fn associate(
     config: &Config,
+    agents_as: Option<Asn>,
     northbound: &mut Northbound,
     target: &Target,
     values: &Values,
@@ -206,7 +208,7 @@ async fn associate(
 ) -> Result<ExitCode, Failure> {
     for _ in 0..TRIES {
         let topology = northbound.topology();
-        let plan = plan::associate(&topology, target, values, config.bgp_as).map_err(failure)?;
+        let plan = plan::associate(&topology, target, values, agents_as).map_err(failure)?;
         if northbound.write(&plan).await.map_err(failure)? == Written::Done {
             report(&plan, "annotated", "annotated already");
             return waited(config, &plan, wait, Until::Advertised).await;
