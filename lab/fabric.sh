@@ -44,18 +44,24 @@ link add br-$1 type bridge stp_state 0
 link set br-$1 master vrf-$1 addrgenmode none up
 link add vxlan-$1 type vxlan id $1 dstport 4789 local $LEAF nolearning
 link set vxlan-$1 master br-$1 up
-link add ext-$1 type veth peer name eth0 netns ext-$1
-link set ext-$1 master vrf-$1 up
-address add 10.99.0.1/24 dev ext-$1
-address add 2001:db8:99::1/64 dev ext-$1 nodad
 LINKS
-  ip -n "ext-$1" -b - <<LINKS
+  make_far_host "ext-$1" $FAR4 $FAR6 "vrf-$1"
+}
+
+make_far_host() { # make_far_host NAME ADDRESS4 ADDRESS6 [VRF]: behind the leaf, which is 1 in its networks; its namespace is there
+  ip -n leaf -b - <<LINKS
+link add $1 type veth peer name eth0 netns $1
+link set $1 ${4:+master $4} up
+address add ${2%.*}.1/24 dev $1
+address add ${3%::*}::1/64 dev $1 nodad
+LINKS
+  ip -n "$1" -b - <<LINKS
 link set lo up
 link set eth0 up
-address add $FAR4/24 dev eth0
-address add $FAR6/64 dev eth0 nodad
-route add default via 10.99.0.1
-route add default via 2001:db8:99::1
+address add $2/24 dev eth0
+address add $3/64 dev eth0 nodad
+route add default via ${2%.*}.1
+route add default via ${3%::*}::1
 LINKS
 }
 

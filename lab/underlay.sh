@@ -12,7 +12,8 @@ plain_site() { # plain_site [VNI...]: the leaf, the host behind it, and this nod
   mkdir -p $LOG /run/openvswitch /run/ovn /run/netns /run/lab/agent
   chmod 1777 $LOG
   make_leaf
-  make_ext
+  ip netns add ext
+  make_far_host ext $EXT4 $EXT6
   for vni; do make_leaf_tenant "$vni"; done
   [ $# = 0 ] || leaf_frr_config "$@"
   plain_leaf_config
@@ -23,24 +24,6 @@ plain_site() { # plain_site [VNI...]: the leaf, the host behind it, and this nod
   plant_foreign
   start_controller
   make_provider_network
-}
-
-make_ext() {
-  ip netns add ext
-  ip -n leaf -b - <<LINKS
-link add ext type veth peer name eth0 netns ext
-link set ext up
-address add 10.98.0.1/24 dev ext
-address add 2001:db8:98::1/64 dev ext nodad
-LINKS
-  ip -n ext -b - <<LINKS
-link set lo up
-link set eth0 up
-address add $EXT4/24 dev eth0
-address add $EXT6/64 dev eth0 nodad
-route add default via 10.98.0.1
-route add default via 2001:db8:98::1
-LINKS
 }
 
 link6() { echo "2001:db8:64:${VTEP##*.}::$1"; } # of this node's link to the leaf: the node's end is 1, the leaf's 2
