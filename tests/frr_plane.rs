@@ -162,6 +162,19 @@ async fn lines_of_the_operator_stay_in_our_instance() {
     assert!(running.contains("route-target import 64999:2") && !running.contains("64999:1\n"), "{running}");
 }
 
+/// bgpd goes on with an rd after `no rd`, and passes over without a word when it is told the same one again.
+#[tokio::test]
+async fn an_rd_that_an_operator_took_away_comes_back() {
+    let (frr, mut plane) = started().await;
+    let instance = bgp(64999, 1001, &[]);
+    plane.done(vec![(Verb::Create, vrf(1001)), (Verb::Create, instance.clone())]).await;
+    let family = "address-family l2vpn evpn";
+    let lines = ["configure terminal", "router bgp 64999 vrf vrf-1001", family, "no rd 10.0.0.1:1001"];
+    assert_eq!(frr.operator("bgpd", &lines).1, 0);
+    assert!(!plane.read().await.contains(&instance));
+    assert_eq!(plane.done(vec![(Verb::Update, instance.clone())]).await, [Change::Present(instance)]);
+}
+
 #[tokio::test]
 async fn a_refused_operation_spoils_no_other() {
     let (frr, mut plane) = started().await;

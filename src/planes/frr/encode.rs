@@ -15,7 +15,7 @@ use crate::{
     planes::{Operation, Verb},
 };
 
-/// A route target that nobody has: AS 0 must not be used (RFC 7607).
+/// A route target or distinguisher that nobody has: AS 0 must not be used (RFC 7607).
 const PLACEHOLDER: RouteTarget = RouteTarget::As2(0, 0);
 
 /// What must stand for a moment before an instance gets another rd or other import targets: nothing advertised, or nothing
@@ -87,7 +87,7 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
-    let old = seen.settings(wish.vrf);
+    let (stands, old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
     let mut lines = vec![Line::RouterBgp(wish.asn, wish.vrf)];
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
     let families = [
@@ -99,7 +99,7 @@ fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
             Family::Ipv6,
             redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, &old, &wish.settings),
         ),
-        (Family::Evpn, evpn(&old, &wish.settings, derived_target(wish, seen))),
+        (Family::Evpn, evpn(stands, &old, &wish.settings, derived_target(wish, seen))),
     ];
     for (family, inner) in families.into_iter().filter(|(_, inner)| !inner.is_empty()) {
         lines.push(Line::Family(family));
@@ -149,12 +149,8 @@ fn redistribute(stands: bool, wished: bool, old: &BgpSettings, wish: &BgpSetting
 }
 
 /// What is advertised comes last, so that the first routes leave with the right targets.
-fn evpn(old: &BgpSettings, wish: &BgpSettings, derived: Option<RouteTarget>) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if old.rd != wish.rd {
-        let unset = old.rd.filter(|_| wish.rd.is_none()).map(|rd| Line::Rd(rd, false));
-        lines.extend(unset.or(wish.rd.map(|rd| Line::Rd(rd, true))));
-    }
+fn evpn(stands: bool, old: &BgpSettings, wish: &BgpSettings, derived: Option<RouteTarget>) -> Vec<Line> {
+    let mut lines = rd(stands, old.rd, wish.rd);
     lines.extend(targets(Direction::Import, &old.import, &wish.import, derived));
     lines.extend(targets(Direction::Export, &old.export, &wish.export, derived));
     let advertised = [
@@ -164,6 +160,17 @@ fn evpn(old: &BgpSettings, wish: &BgpSettings, derived: Option<RouteTarget>) -> 
     let changed = advertised.into_iter().filter(|(_, old, wish)| old != wish);
     lines.extend(changed.map(|(family, _, wish)| Line::Advertise(family, wish)));
     lines
+}
+
+/// After `no rd` bgpd up to FRR 10.5 goes on with the old one (see `quiet`), and says nothing when it is told just that again
+/// (`bgp_evpn_vrf_rd_matches_existing`): so an instance that shows none is told another one first.
+fn rd(stands: bool, old: Option<RouteTarget>, wish: Option<RouteTarget>) -> Vec<Line> {
+    match (old, wish) {
+        _ if old == wish => Vec::new(),
+        (None, Some(rd)) if stands => vec![Line::Rd(PLACEHOLDER, true), Line::Rd(rd, true)],
+        (_, Some(rd)) => vec![Line::Rd(rd, true)],
+        (old, None) => old.map(|rd| Line::Rd(rd, false)).into_iter().collect(),
+    }
 }
 
 /// The target that bgpd derives for this VRF's L3VNI while none is configured.
