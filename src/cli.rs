@@ -77,9 +77,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let named = cli.config_file.or(cli.config_dir);
     // What only writes to OVN may run where no agent is configured.
-    let optional = named.is_none() && matches!(cli.command, Some(CliCommand::Bgpvpn(_)));
+    let needless = named.is_none() && matches!(cli.command, Some(CliCommand::Bgpvpn(_)));
     let path = named.unwrap_or_else(|| DEFAULT_CONFIG.into());
-    let is_configured = !(optional && !path.exists());
+    let is_configured = !needless || path.exists();
     let loaded = match is_configured {
         true => Config::load(&path),
         false => Config::from_entries(&[]),
