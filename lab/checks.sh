@@ -24,7 +24,7 @@ same() { # same WHAT EXPECTED SEEN: equal texts, or a diff
 
 # --- the agent
 
-agent_config() { # agent_config [LINE...]: the blog's configuration, for this topology; LINEs go into [bgp_agent]
+agent_config() { # agent_config [LINE...]: the blog's configuration, for this topology; LINEs go into [bgp_agent], and EXPOSE
   cat >/run/lab/agent.conf <<CONFIG
 [DEFAULT]
 debug=True
@@ -46,6 +46,7 @@ ovs_rundir=/run/openvswitch
 state_dir=/run/lab/agent
 control_socket=/run/lab/agent/control.sock
 CONFIG
+  [ -z "${EXPOSE:-}" ] || echo "expose=$EXPOSE" >>/run/lab/agent.conf
   [ $# = 0 ] || printf '%s\n' "$@" >>/run/lab/agent.conf
 }
 

@@ -6,7 +6,9 @@
 #   tie VNI BRIDGE LOCALNET DEVICE PORT [TAG]   the VRF's way to a bridge: its device, and that device's port
 #   gateway VNI DEVICE MAC ADDRESS...           a router's gateway, reached by that tie; its next hops are answered
 #   subnet VNI DEVICE PREFIX VIA MAC...         routed by VIA, taken from these routers
-#   vm VNI ADDRESS...
+#   vm VNI ADDRESS...                           behind its subnet's line
+#
+# EXPOSE says how addresses are exposed: on dummies, or by routes.
 
 world() { # world VNI...: the lines of a tenant as the topology makes it
   for vni; do
@@ -39,13 +41,24 @@ exactly_the_world() {
 # --- what should be there
 
 expected_state() {
-  local -A bridge patch port tag as ofport
+  local -A bridge patch port tag as ofport way
   local kind vni line name number
   while IFS=, read -r name number; do ofport[${name//\"/}]=$number; done < <(
     ovs-vsctl -f csv --no-headings --columns=name,ofport list interface)
   while read -r kind vni line; do
     # shellcheck disable=SC2086  # the line is words
     [ -z "$kind" ] || "expected_$kind" "$vni" $line
+  done
+  ! by_routes || [ ${#as[@]} = 0 ] || expected_route_maps
+}
+
+by_routes() { [ "${EXPOSE:-dummy}" = routes ]; }
+
+expected_route_maps() {
+  local map
+  for map in "routes 0" "drained 4294967294"; do
+    echo "frr route-map bgp-agent-${map% *} permit 10 / match metric 182"
+    echo "frr route-map bgp-agent-${map% *} permit 10 / set metric ${map#* }"
   done
 }
 
@@ -63,7 +76,7 @@ expected_tenant() { # VNI [AS]
   expected_link "$1" "$vrf" vrf - "table=$1"
   expected_link "$1" "br-$1" bridge "$vrf" "stp=0 pvid=0"
   expected_link "$1" "vxlan-$1" vxlan "br-$1" "id=$1 local=$VTEP port=4789 learning=false"
-  expected_link "$1" "lo-$1" dummy "$vrf"
+  by_routes || expected_link "$1" "lo-$1" dummy "$vrf"
   routing "$vrf"
   routing "br-$1"
   echo "route $1 unreachable default proto 182 metric 4278198272"
@@ -71,8 +84,10 @@ expected_tenant() { # VNI [AS]
   echo "frr vrf $vrf / vni $1"
   local instance="router bgp ${as[$1]} vrf $vrf"
   echo "frr $instance / bgp router-id $VTEP"
+  local source=connected
+  ! by_routes || source="kernel route-map bgp-agent-routes"
   for family in ipv4 ipv6; do
-    echo "frr $instance / address-family $family unicast / redistribute connected"
+    echo "frr $instance / address-family $family unicast / redistribute $source"
     echo "frr $instance / address-family l2vpn evpn / advertise $family unicast"
   done
 }
@@ -96,11 +111,12 @@ expected_gateway() { # VNI DEVICE MAC ADDRESS...
   shift 3
   from=${ofport[${patch[$device]}]:-none} answer=$(mac_of "$device")
   for address; do
+    way[$vni,$address]="dev $device"
     expected_address "$vni" "$address"
     echo "neighbour $address dev $device lladdr $mac PERMANENT"
     case $address in
       *:*) echo "route $vni $address dev $device proto 182 metric 1024 pref medium" ;;
-      *) echo "route $vni $address dev $device proto 182 scope link" ;;
+      *) echo "route $vni $address dev $device proto 182 scope link$(! by_routes || echo " metric 1024")" ;;
     esac
   done
   [ -z "${tag[$device]}" ] || push="push_vlan:0x8100,set_field:$((4096 + ${tag[$device]}))->vlan_vid,"
@@ -119,6 +135,10 @@ expected_gateway() { # VNI DEVICE MAC ADDRESS...
 expected_subnet() { # VNI DEVICE PREFIX VIA MAC...
   local vni=$1 device=$2 prefix=$3 via=$4
   shift 4
+  case $prefix in # of lengths 24 and 64: what all addresses in it begin with
+    *:*) way[$vni,${prefix%:*/*}*]="via $via dev $device" ;;
+    *) way[$vni,${prefix%.*}.*]="via $via dev $device" ;;
+  esac
   case $prefix in
     *:*) echo "route $vni $prefix via $via dev $device proto 182 metric 1024 pref medium" ;;
     *) echo "route $vni $prefix via $via dev $device proto 182" ;;
@@ -143,11 +163,23 @@ expected_vm() { # VNI ADDRESS...
   for address; do expected_address "$vni" "$address"; done
 }
 
-expected_address() { # VNI ADDRESS: on the dummy, and at the leaf
+expected_address() { # VNI ADDRESS: on the dummy or as a route, and at the leaf
   local length=32
   [[ $2 != *:* ]] || length=128
-  echo "address $2/$length lo-$1"
+  if by_routes; then expected_route "$1" "$2"; else echo "address $2/$length lo-$1"; fi
   echo "leaf $2/$length $1 ${as[$1]}:$1"
+}
+
+expected_route() { # VNI ADDRESS: by the way of the gateway with that address, else of the subnet that holds it
+  local at lead=${way[$1,$2]:-}
+  for at in "${!way[@]}"; do
+    # shellcheck disable=SC2053  # it is a pattern
+    [ -n "$lead" ] || [[ $1,$2 != $at ]] || lead=${way[$at]}
+  done
+  local scope= onlink=
+  [[ $lead != via* ]] || onlink=" onlink"
+  [[ $2 = *:* || $lead = via* ]] || scope=" scope link"
+  echo "route $1 $2 $lead proto 182$scope metric 182$onlink$([[ $2 != *:* ]] || echo " pref medium")"
 }
 
 mac_of() { echo "$(<"/sys/class/net/$1/address")"; }
@@ -179,7 +211,7 @@ seen_state() {
     ovs-vsctl list-ports "$bridge" | grep -v ^patch- | sed "s/\$/ on $bridge/; s/^/port /"
     ovs-ofctl -O OpenFlow13 --no-stats dump-flows "$bridge" 'cookie=0x3e6/-1' | sed -n "s/^ *cookie=0x3e6, table=0, */flow $bridge /p; s/^ *cookie=0x3e6, *priority/flow $bridge priority/p"
   done
-  frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$/ { top = $0; next } /^exit/ { top = "" }
+  frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$|^route-map bgp-agent-/ { top = $0; next } /^exit|^route-map / { top = "" }
     top == "" || $1 == "!" || /exit-/ { family = ""; next }
     $1 == "address-family" { family = $0 " /"; next }
     { $1 = $1; line = "frr " top " / " family " " $0; gsub(/ +/, " ", line); print line }'

@@ -31,6 +31,17 @@ pub enum Attach {
     Vrf,
 }
 
+/// How the kernel is told an address that is to be advertised, so that FRR takes it from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expose {
+    /// As an address on the VNI's dummy, as in the blog's design: FRR redistributes connected prefixes.
+    #[default]
+    Dummy,
+    /// As a host route in the VRF's table: FRR redistributes the kernel's routes, through a route-map that lets only
+    /// these pass.
+    Routes,
+}
+
 /// When the agent answers ARP and ND of OVN's router for its next hop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NextHopProxy {
@@ -110,6 +121,8 @@ pub struct Config {
     pub nb_tls: TlsFiles,
     /// How the VRF is tied to the bridge.
     pub attach: Attach,
+    /// How the addresses of tenants are told.
+    pub expose: Expose,
     /// When next hops are answered for.
     pub next_hop_proxy: NextHopProxy,
     /// How many VM addresses are advertised at most.
@@ -148,6 +161,7 @@ impl Default for Config {
             nb_connection: "unix:/run/ovn/ovnnb_db.sock".to_owned(),
             nb_tls: TlsFiles::default(),
             attach: Attach::default(),
+            expose: Expose::default(),
             next_hop_proxy: NextHopProxy::default(),
             limits: Limits::NONE,
             mass_withdraw: MassWithdraw::default(),
@@ -233,6 +247,7 @@ impl Config {
             nb_connection: new.nb_connection.clone(),
             nb_tls: new.nb_tls.clone(),
             attach: new.attach,
+            expose: new.expose,
             next_hop_proxy: new.next_hop_proxy.clone(),
             limits: new.limits,
             mass_withdraw: new.mass_withdraw,
@@ -412,9 +427,9 @@ mod tests {
 
     #[test]
     fn our_own_options() {
-        let text = "[bgp_agent]\nattach = vrf\nnext_hop_proxy = 192.0.2.1, 2001:db8::1\nstate_dir = /s\n";
+        let text = "[bgp_agent]\nattach = vrf\nexpose = routes\nnext_hop_proxy = 192.0.2.1, 2001:db8::1\nstate_dir = /s\n";
         let config = load(text).unwrap().config;
-        assert_eq!(config.attach, Attach::Vrf);
+        assert_eq!((config.attach, config.expose), (Attach::Vrf, Expose::Routes));
         assert_eq!(
             config.next_hop_proxy,
             NextHopProxy::Only(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()])

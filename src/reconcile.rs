@@ -8,6 +8,7 @@ mod brake;
 mod compare;
 mod core;
 mod drain;
+mod exposed;
 mod frame;
 mod history;
 mod hops;
@@ -43,6 +44,7 @@ use self::{
     arrival::Arrival,
     brake::Brake,
     core::{Core, Learned, Leaving},
+    exposed::Ways,
     history::History,
     hops::Counting,
     news::{News, why_gone},
@@ -66,13 +68,9 @@ pub use self::{
 };
 use crate::{
     config::Config,
-    intent::{Evidence, Intent, Unbound, bgp, names, shown},
+    intent::{Evidence, Intent, Unbound, bgp, shown},
     model::{IfName, Vni},
-    planes::{
-        Command, Report,
-        frr::question::Answer,
-        kernel::object::{Address, KernelObject},
-    },
+    planes::{Command, Report, frr::question::Answer},
     southbound::{Replica, Subject, Touched},
 };
 
@@ -92,6 +90,8 @@ pub struct Reconciler {
     southbound_read: bool,
     /// Tenants whose frame has to be made again.
     stale: BTreeSet<Vni>,
+    /// How the addresses of tenants are exposed, of those that are so by routes.
+    ways: BTreeMap<Vni, Ways>,
     underlay: Underlay,
     ledger_changed: BTreeSet<Vni>,
     subjects_changed: bool,
@@ -133,6 +133,7 @@ impl Reconciler {
             southbound: PlaneState { whole: false, down: Some("not connected yet".to_owned()) },
             southbound_read: false,
             stale: BTreeSet::new(),
+            ways: BTreeMap::new(),
             ledger_changed: BTreeSet::new(),
             subjects_changed: false,
             rows_changed: false,
@@ -159,7 +160,9 @@ impl Reconciler {
     pub fn reconfigure(&mut self, config: &Config) {
         self.config = config.clone();
         self.core.brake.reconfigure(config.mass_withdraw);
-        self.stale.extend(self.intent.tenants().map(|tenant| tenant.vni));
+        let tenants: Vec<Vni> = self.intent.tenants().map(|tenant| tenant.vni).collect();
+        tenants.iter().for_each(|vni| self.update_ways(*vni));
+        self.stale.extend(tenants);
         let moved = self.intent.set_limits(config.limits);
         if !moved.is_empty() {
             self.core.revision += 1;
@@ -314,9 +317,12 @@ impl Reconciler {
             return;
         }
         self.core.revision += 1;
-        for (vni, ip) in delta.addresses {
-            self.update_address(vni, ip);
-        }
+        // What goes has the shape that it was wished in.
+        let (come, gone): (Vec<_>, Vec<_>) =
+            delta.addresses.into_iter().partition(|(vni, ip)| self.intent.wishes(*vni, *ip));
+        gone.into_iter().for_each(|(vni, ip)| self.update_address(vni, ip));
+        delta.tenants.iter().for_each(|vni| self.update_ways(*vni));
+        come.into_iter().for_each(|(vni, ip)| self.update_address(vni, ip));
         self.stale.extend(delta.tenants);
     }
 
@@ -392,7 +398,7 @@ impl Reconciler {
     }
 
     fn update_address(&mut self, vni: Vni, ip: std::net::IpAddr) {
-        let object: Object = KernelObject::Address(Address::host(names::dummy(vni), ip)).into();
+        let object = self.exposed(vni, ip);
         let key = object.key();
         let framed = self.core.slices.get(&Some(vni.into())).is_some_and(|slice| slice.frame.contains(&key));
         if framed {
@@ -402,10 +408,42 @@ impl Reconciler {
         self.core.wish(key, wished.then_some((vni.into(), object)));
     }
 
+    /// The object by which an address of a VNI attracts traffic.
+    fn exposed(&self, vni: Vni, ip: std::net::IpAddr) -> Object {
+        match self.ways.get(&vni) {
+            Some(ways) => ways.object(vni, ip),
+            None => Ways::default().object(vni, ip),
+        }
+    }
+
+    /// How a VNI's addresses are exposed may have changed: what was wished in another shape is wished no more.
+    fn update_ways(&mut self, vni: Vni) {
+        let ways = self.intent.tenant(vni).map(|tenant| Ways::of(tenant, &self.config)).unwrap_or_default();
+        if self.ways.get(&vni).unwrap_or(&Ways::default()) == &ways {
+            return;
+        }
+        let is_wished = self.core.tally(vni.into()).objects > 0;
+        let addresses: Vec<_> = self.intent.addresses_of(vni, None).filter(|_| is_wished).collect();
+        let before: Vec<Key> = addresses.iter().map(|ip| self.exposed(vni, *ip).key()).collect();
+        match ways.is_empty() {
+            true => self.ways.remove(&vni),
+            false => self.ways.insert(vni, ways),
+        };
+        for (ip, before) in addresses.into_iter().zip(before) {
+            if before != self.exposed(vni, ip).key() {
+                self.core.unwish(before, vni.into());
+            }
+            self.update_address(vni, ip);
+        }
+    }
+
     fn update_frame(&mut self, vni: Vni) {
         let served = self.is_served(vni);
         let frame = match self.intent.tenant(vni).filter(|_| served) {
-            Some(tenant) => frame::frame(tenant, &self.core.node, &self.config),
+            Some(tenant) => {
+                let ways = self.ways.get(&vni).cloned().unwrap_or_default();
+                frame::frame(tenant, &ways, &self.core.node, &self.config)
+            }
             None => frame::Frame::default(),
         };
         let was_served = self.put_frame(vni.into(), frame);

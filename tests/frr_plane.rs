@@ -9,6 +9,8 @@ mod hops;
 mod life;
 #[path = "frr/objects.rs"]
 mod objects;
+#[path = "frr/routes.rs"]
+mod routes;
 
 use std::path::Path;
 
@@ -38,6 +40,12 @@ fn failed(outcome: &Outcome) -> &str {
         Outcome::Failed(why) => why,
         other => panic!("{other:?} where a failure was due"),
     }
+}
+
+#[tokio::test]
+async fn routes_that_expose_pass_the_route_maps_and_no_others() {
+    let (frr, mut plane) = started().await;
+    routes::through_route_maps(&frr, &mut plane).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The lab's benchmark: a Southbound of any size, and how long the agent takes from each change of it to the kernel and to the
 //! leaf's BGP table, compared with prepared files that are written by `ip -batch` and its like.
 //!
-//! lab/bench starts it, once as `reference` and once as `agent`, each in namespaces of its own with real OVS, FRR and a leaf;
+//! lab/bench starts it, once as `reference` and once for each way to expose addresses, each in namespaces of its own with real OVS, FRR and a leaf;
 //! benches/in-lab starts that. It is nothing to be run by hand.
 #![allow(clippy::disallowed_types)]
 
@@ -100,8 +100,8 @@ fn main() {
     let cloud = Cloud { tenants: number(tenants), vms: number(vms), family };
     match way {
         "reference" => by_reference(cloud),
-        "agent" => phases::run(cloud, false),
+        "dummy" | "routes" => phases::run(cloud, false),
         "system-calls" => phases::run(cloud, true),
-        _ => panic!("reference, agent or system-calls"),
+        _ => panic!("reference, dummy, routes or system-calls"),
     }
 }

@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use bgp_agent::planes::kernel::object::{EXPOSING_METRIC, ROUTE_PROTOCOL};
+
 use crate::{
     common::cloud::{Cloud, Family, gateway4, gateway6},
     peers::{BGPD, LEAF, type5},
@@ -43,15 +45,23 @@ fn output(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Host addresses on the dummies, and host routes that stand for them, sorted.
+/// Host addresses on the dummies, and the routes that expose others, sorted.
 fn in_kernel() -> Vec<String> {
     let text = output("ip -o address show");
+    let exposing = format!(" metric {EXPOSING_METRIC} ");
+    let exposed = |words: &str, length| {
+        let routes = output(&format!("{words} route show table all proto {ROUTE_PROTOCOL}"));
+        let hosts = routes.lines().filter(|line| format!("{line} ").contains(&exposing));
+        let host = |line: &str| format!("{}/{length}", line.split(' ').next().unwrap_or_default());
+        hosts.map(host).collect::<Vec<_>>()
+    };
     let dummy = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, device, _, address, ..] = words[..] else { return None };
         device.starts_with("lo-").then(|| address.to_owned())
     };
-    let mut found: Vec<String> = text.lines().filter_map(dummy).collect();
+    let addresses = text.lines().filter_map(dummy);
+    let mut found: Vec<String> = addresses.chain(exposed("ip -4", 32)).chain(exposed("ip -6", 128)).collect();
     found.sort();
     found
 }

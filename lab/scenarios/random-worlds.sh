@@ -1,6 +1,6 @@
 # From whatever a node has to whatever the cloud wishes: in each world the cloud is changed at random, things of the agent's
-# are broken at random in kernel, OVS and FRR, with the agent running, stopped or killed; then the node is exactly what the
-# cloud says. WORLDS says how many (20), SEED repeats a run.
+# are broken at random in kernel, OVS and FRR, with the agent running, stopped or killed; where it starts anew, it exposes on
+# dummies or by routes. Then the node is exactly what the cloud says. WORLDS says how many (20), SEED repeats a run.
 # long: a part of make test-full, not of make test
 # limit: 20000 s
 RANDOM=${SEED:=$RANDOM}
@@ -35,15 +35,15 @@ vandal() { # one thing of the agent's is broken, if it is there
   local v device
   v=$(any 1001 1002 3001 3002)
   device=$(any vrf br vxlan lo veth-vrf veth-ovs)-$v
-  case $((RANDOM % 20)) in
+  case $((RANDOM % 21)) in
     0 | 1 | 2) echo "ip link del $device" ;;
     3) echo "ip link set $device down" ;;
     4) echo "ip link set $device nomaster" ;;
     5) echo "ip link set $device mtu 1400" ;;
     6) echo "ip address flush dev lo-$v" ;;
     7) echo "ip address add 20.0.0.$((RANDOM % 100 + 100))/32 dev lo-$v" ;;
-    8) echo "ip route flush table $v proto 182" ;;
-    9) echo "ip route add 198.51.100.$((RANDOM % 200))/32 dev lo-$v table $v proto 182" ;;
+    8) echo "ip $(any "" -6) route flush table $v proto 182" ;;
+    9) echo "ip route add 198.51.100.$((RANDOM % 200))/32 dev $(any lo veth-vrf)-$v table $v proto 182 metric $(any 0 182)" ;;
     10) echo "ip neigh replace 172.24.4.146 lladdr 02:00:00:00:00:09 nud permanent dev veth-vrf-$v" ;;
     11) echo "ovs-vsctl --timeout=5 del-port veth-ovs-$v" ;;
     12) echo "ovs-vsctl --timeout=5 set port veth-ovs-$v tag=7" ;;
@@ -53,13 +53,14 @@ vandal() { # one thing of the agent's is broken, if it is there
     16) echo "vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v'" ;;
     17) echo "vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v' -c 'exit' -c 'no router bgp $AS vrf vrf-$v'" ;;
     18) echo "vtysh -c 'configure terminal' -c 'router bgp $AS vrf vrf-$v' -c 'address-family l2vpn evpn' -c 'no advertise ipv4 unicast'" ;;
-    19) echo "kill -KILL $(cat "/run/$(any frr/bgpd frr/zebra).pid")" ;;
+    19) echo "vtysh -c 'configure terminal' -c 'no route-map bgp-agent-$(any routes drained)'" ;;
+    20) echo "kill -KILL $(cat "/run/$(any frr/bgpd frr/zebra).pid")" ;;
   esac
 }
 
 # Who would begin a VRF of FRR that is not there, or a BGP instance, makes a foreign one: that is another scenario's.
 fits() { # fits COMMAND
-  [[ $1 != vtysh* ]] || { local vrf=${1#*vrf }; [[ $(frr_config_now) == *"router bgp $AS vrf ${vrf%%[!a-z0-9-]*}"* ]]; }
+  [[ $1 != vtysh*vrf-* ]] || { local vrf=${1#*vrf }; [[ $(frr_config_now) == *"router bgp $AS vrf ${vrf%%[!a-z0-9-]*}"* ]]; }
 }
 
 frr_runs() { # as watchfrr does: where one of the two has died, both start anew
@@ -71,6 +72,7 @@ frr_runs() { # as watchfrr does: where one of the two has died, both start anew
 daemon_runs() { kill -0 "$(cat "/run/frr/$1.pid")" 2>/dev/null; }
 
 topology 1001 1002
+EXPOSE=$(any dummy routes)
 agent_config
 start_agent
 for ((turn = 1; turn <= ${WORLDS:-20}; turn++)); do
@@ -86,6 +88,6 @@ for ((turn = 1; turn <= ${WORLDS:-20}; turn++)); do
     fits "$command" && eval "$command" >/dev/null 2>&1 && say "$command"
   done
   frr_runs
-  [ "$how" = runs ] || start_agent
+  [ "$how" = runs ] || { EXPOSE=$(any dummy routes) && agent_config && start_agent; }
   exact "$(wished)"
 done

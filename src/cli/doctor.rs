@@ -89,7 +89,7 @@ impl Findings {
 pub fn run(config: &Config, options: &Options) -> ExitCode {
     let root = root::Root::of_host();
     let mut findings = Findings::default();
-    kernel::examine(&root, config.modes, &mut findings);
+    kernel::examine(&root, config, &mut findings);
     let node = ovs::examine(config, &mut findings);
     let neighbours = frr::examine(config, &mut findings);
     if config.modes.evpn {

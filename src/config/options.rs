@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Attach, Config, LogFormat, Modes, NextHopProxy};
+use super::{Attach, Config, Expose, LogFormat, Modes, NextHopProxy};
 use crate::reconcile::MassWithdrawLimit;
 
 /// Takes a value into the configuration, or says what is allowed.
@@ -59,6 +59,7 @@ const OPTIONS: &[Known] = &[
     option("ovn", "ovn_sb_certificate", |c, v| text(v).map(|v| c.tls.certificate = v.into())),
     option("ovn", "ovn_sb_ca_cert", |c, v| text(v).map(|v| c.tls.ca_cert = v.into())),
     option("bgp_agent", "attach", |c, v| attach(v).map(|v| c.attach = v)),
+    option("bgp_agent", "expose", |c, v| expose(v).map(|v| c.expose = v)),
     option("bgp_agent", "mtu", |c, v| mtu(v).map(|v| c.mtu = v)),
     option("bgp_agent", "next_hop_proxy", |c, v| next_hop_proxy(v).map(|v| c.next_hop_proxy = v)),
     option("bgp_agent", "max_prefixes_per_vni", |c, v| limit(v).map(|v| c.limits.per_vni = v)),
@@ -242,6 +243,14 @@ fn attach(value: &str) -> Result<Attach, String> {
         "veth" => Ok(Attach::Veth),
         "vrf" => Ok(Attach::Vrf),
         _ => Err("allowed are veth or vrf".to_owned()),
+    }
+}
+
+fn expose(value: &str) -> Result<Expose, String> {
+    match value {
+        "dummy" => Ok(Expose::Dummy),
+        "routes" => Ok(Expose::Routes),
+        _ => Err("allowed are dummy or routes".to_owned()),
     }
 }
 

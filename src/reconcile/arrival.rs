@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     intent::names,
+    model::Vni,
     planes::{
         Command,
         frr::question::{Question, Sight},
-        kernel::object::KernelKey,
+        kernel::object::{EXPOSING_METRIC, KernelKey},
     },
 };
 
@@ -28,17 +29,30 @@ impl Reconciler {
     /// The question to bgpd when the kernel has acknowledged a new prefix, unless one is followed already.
     pub(super) fn follow_arrival(&mut self) -> Option<(PlaneId, Command<Object>)> {
         let (key, revision) = self.core.take_arrived()?;
-        let KernelKey::Address(dev, host, _) = key else { return None };
         if self.arrival.is_some() || !self.core.is_whole(PlaneId::Frr) {
             return None;
         }
         let came = self.history.came(revision)?;
-        let vrf = self.core.master_of(dev)?;
-        let is_plain = dev == self.config.underlay.nic;
-        let vni = names::vni_of(&vrf).filter(|_| !is_plain).map(|vni| vni.get());
-        let what = Sight { vrf, host, vni };
+        let what = self.sight_of(key)?;
         self.arrival = Some(Arrival { what, came });
         Some((PlaneId::Frr, Command::Ask(Question::Sight(what))))
+    }
+
+    /// What bgpd is to have of an address, or of a route that exposes one.
+    fn sight_of(&self, key: KernelKey) -> Option<Sight> {
+        match key {
+            KernelKey::Address(dev, host, _) => {
+                let vrf = self.core.master_of(dev)?;
+                let is_plain = dev == self.config.underlay.nic;
+                let vni = names::vni_of(&vrf).filter(|_| !is_plain).map(Vni::get);
+                Some(Sight { vrf, host, vni })
+            }
+            KernelKey::Route(table, prefix, EXPOSING_METRIC) => {
+                let vrf = names::vrf(Vni::new(table)?);
+                Some(Sight { vrf, host: prefix.addr(), vni: Some(table) })
+            }
+            _ => None,
+        }
     }
 
     /// bgpd has it, or it is not waited for any longer.

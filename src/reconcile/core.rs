@@ -19,6 +19,7 @@ pub use self::{braking::Leaving, unanswered::Unanswered};
 use self::{said::Said, unanswered::Flight};
 use super::{
     brake::Brake,
+    exposed,
     node::{Node, Scope},
     object::{Key, Object, PlaneId},
     order::Rank,
@@ -469,5 +470,5 @@ pub struct Tally {
 }
 
 fn is_prefix(object: &Object) -> bool {
-    matches!(object, Object::Kernel(KernelObject::Address(_)))
+    exposed::attracts(object).is_some()
 }

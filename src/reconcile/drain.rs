@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reconciler, object::Object};
-use crate::planes::{frr::object::FrrObject, kernel::object::KernelObject};
+use super::{Reconciler, exposed, object::Object};
+use crate::planes::frr::object::FrrObject;
 
 /// How far a node is drained.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,7 +44,7 @@ impl Reconciler {
     /// An object of a tenant's frame as this node offers it now; None: it does not.
     pub(super) fn drained(&self, object: Object) -> Option<Object> {
         match (self.drain, object) {
-            (Drain::Withdrawn, Object::Kernel(KernelObject::Address(_))) => None,
+            (Drain::Withdrawn, object) if exposed::attracts(&object).is_some() => None,
             (drain, Object::Frr(FrrObject::Bgp(mut bgp))) => {
                 bgp.settings.less_preferred = drain != Drain::No;
                 Some(FrrObject::Bgp(bgp).into())
@@ -57,7 +57,11 @@ impl Reconciler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{planes::Verb, reconcile::tests::Rig, testing::rows::Cloud};
+    use crate::{
+        planes::{Verb, kernel::object::KernelObject},
+        reconcile::tests::Rig,
+        testing::rows::Cloud,
+    };
 
     fn is_address(object: &Object) -> bool {
         matches!(object, Object::Kernel(KernelObject::Address(address)) if address.dev.as_str() == "lo-1001")

@@ -5,16 +5,16 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{node::Node, object::Object};
+use super::{exposed::Ways, node::Node, object::Object};
 use crate::{
-    config::{Attach, Config, NextHopProxy},
+    config::{Attach, Config, Expose, NextHopProxy},
     intent::{Localnet, Tenant, TenantGateway, names, same_family, shown},
     ledger::Entry,
     model::{IfName, MacAddr, OfPort, Prefix, Vni},
     planes::{
         flows::object::{Flow, FlowRule, FlowsObject},
-        frr::object::{BgpSettings, BgpVrf, FrrObject, VrfVni},
-        kernel::object::{Address, KernelObject, Link, LinkKind, Neighbour, NextHop, Route, Settings},
+        frr::object::{BgpSettings, BgpVrf, FrrObject, Sources, VrfVni},
+        kernel::object::{KernelObject, Link, LinkKind, Neighbour, NextHop, Route, Settings},
         vswitch::object::{OvsPort, VswitchObject},
     },
 };
@@ -25,6 +25,10 @@ const UNREACHABLE_METRIC: u32 = 4_278_198_272;
 
 /// The metric of our IPv6 routes, which is what the kernel gives where none is named (IP6_RT_PRIO_USER).
 const IPV6_METRIC: u32 = 1024;
+
+/// The metric of the route to a gateway whose address is exposed as a route: a larger one than that, so that of the two
+/// zebra tells the exposed one.
+const BESIDE_METRIC: u32 = 1024;
 
 /// What one tenant's frame is.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,8 +53,8 @@ struct Tie {
     vlan: Option<u16>,
 }
 
-/// The frame of a tenant.
-pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
+/// The frame of a tenant whose addresses are exposed like this.
+pub fn frame(tenant: &Tenant, ways: &Ways, node: &Node, config: &Config) -> Frame {
     let localnets = tenant.localnets();
     let bridges = localnets.iter().filter_map(|localnet| node.bridge_of(&localnet.network).ok()).collect();
     let mut frame = Frame { bridges, ..Frame::default() };
@@ -59,8 +63,10 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
         return frame;
     }
     frame.push(ledger_entry(tenant));
-    frame.vrf(tenant, node, config);
-    frame.fabric(tenant, node, config);
+    let addresses = || tenant.gateways.iter().flat_map(|gateway| &gateway.addresses);
+    let by_dummy = config.expose == Expose::Dummy || addresses().any(|ip| !ways.leads_to(*ip));
+    frame.vrf(tenant, by_dummy, node, config);
+    frame.fabric(tenant, Sources::wished(by_dummy, !ways.is_empty()), node, config);
     let ties: Vec<Option<Tie>> = localnets
         .iter()
         .enumerate()
@@ -71,11 +77,11 @@ pub fn frame(tenant: &Tenant, node: &Node, config: &Config) -> Frame {
         .collect();
     for (index, gateway) in tenant.gateways.iter().enumerate() {
         for &ip in &gateway.addresses {
-            frame.push(KernelObject::Address(Address::host(names::dummy(tenant.vni), ip)));
+            frame.push(ways.object(tenant.vni, ip));
         }
         let n = localnets.iter().position(|localnet| **localnet == gateway.localnet).unwrap_or_default();
         if let Some(tie) = &ties[n] {
-            frame.gateway(tenant, index, gateway, tie, node, config);
+            frame.gateway(tenant, index, ways, tie, node, config);
         }
     }
     frame.set_mtu(config.mtu);
@@ -115,15 +121,18 @@ impl Frame {
         }
     }
 
-    /// The VRF with its bridge, VXLAN device and dummy; its unreachable defaults keep tenants' packets in it.
-    fn vrf(&mut self, tenant: &Tenant, node: &Node, config: &Config) {
+    /// The VRF with its bridge, VXLAN device and, where it is needed, dummy; its unreachable defaults keep tenants' packets
+    /// in it.
+    fn vrf(&mut self, tenant: &Tenant, by_dummy: bool, node: &Node, config: &Config) {
         let vni = tenant.vni;
         let (vrf, bridge) = (names::vrf(vni), names::bridge(vni));
         let quiet = Settings { no_ipv6_autogen: true, ..Settings::default() };
         let routing = Settings { ipv4_forwarding: true, no_rp_filter: true, ..quiet };
         self.push(link(vni, vrf, LinkKind::Vrf { table: vni.get() }, None, routing));
         self.push(link(vni, bridge, LinkKind::Bridge, Some(vrf), Settings { plain: true, ..routing }));
-        self.push(link(vni, names::dummy(vni), LinkKind::Dummy, Some(vrf), quiet));
+        if by_dummy {
+            self.push(link(vni, names::dummy(vni), LinkKind::Dummy, Some(vrf), quiet));
+        }
         if let Some(local) = self.known(node.vtep(config)) {
             let kind = LinkKind::Vxlan { id: vni.get(), port: config.evpn_udp_dstport, local };
             self.push(link(vni, names::vxlan(vni), kind, Some(bridge), Settings { plain: true, ..quiet }));
@@ -132,14 +141,14 @@ impl Frame {
     }
 
     /// FRR's side: the VNI of the VRF, and its BGP instance.
-    fn fabric(&mut self, tenant: &Tenant, node: &Node, config: &Config) {
+    fn fabric(&mut self, tenant: &Tenant, sources: Sources, node: &Node, config: &Config) {
         self.waiting.extend(node.fabric_trouble());
         let vrf = names::vrf(tenant.vni);
         self.push(FrrObject::Vrf(VrfVni { vrf, vni: Some(tenant.vni.get()), up: true }));
         let settings = BgpSettings {
             router_id: node.router_id(config),
-            redistribute_ipv4: true,
-            redistribute_ipv6: true,
+            redistribute_ipv4: sources,
+            redistribute_ipv6: sources,
             less_preferred: false,
             advertise_ipv4: true,
             advertise_ipv6: true,
@@ -181,14 +190,18 @@ impl Frame {
         &mut self,
         tenant: &Tenant,
         index: usize,
-        gateway: &TenantGateway,
+        ways: &Ways,
         tie: &Tie,
         node: &Node,
         config: &Config,
     ) {
-        let table = tenant.vni.get();
+        let (table, gateway) = (tenant.vni.get(), &tenant.gateways[index]);
         for &ip in &gateway.addresses {
-            self.push(route(table, Prefix::from(ip), NextHop::Link(tie.device)));
+            let (prefix, next_hop) = (Prefix::from(ip), NextHop::Link(tie.device));
+            self.push(match ways.leads_to(ip) {
+                true => KernelObject::Route(Route { table, prefix, metric: BESIDE_METRIC, next_hop }),
+                false => route(table, prefix, next_hop),
+            });
             self.push(KernelObject::Neighbour(Neighbour {
                 dev: tie.device,
                 ip,

@@ -23,7 +23,6 @@ use crate::{
     planes::{
         Command, Report,
         frr::question::{Held, Question, ToCount},
-        kernel::object::{Address, KernelObject},
     },
 };
 
@@ -212,11 +211,9 @@ impl Reconciler {
 
     /// How many of these hosts are wished for each part whose prefixes are in this part's VRF.
     fn by_part(&self, part: Part, hosts: &BTreeSet<IpAddr>) -> BTreeMap<Part, usize> {
-        let dev = part.vni().map_or(self.config.underlay.nic, names::dummy);
         let mut counts = BTreeMap::new();
         for &host in hosts {
-            let object: Object = KernelObject::Address(Address::host(dev, host)).into();
-            if let Some((owner, _)) = self.core.wished.get(&object.key()) {
+            if let Some((owner, _)) = self.core.wished.get(&self.exposed_of(part, host).key()) {
                 *counts.entry(owner.counted()).or_default() += 1;
             }
         }

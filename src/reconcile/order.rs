@@ -39,6 +39,7 @@ pub fn build(object: &Object) -> Rank {
         Object::Frr(FrrObject::Vrf(_)) => 3,
         Object::Frr(FrrObject::Leak(_)) => 5,
         Object::Frr(_) => 4,
+        Object::Kernel(KernelObject::Route(route)) if route.exposes() => ADVERTISE,
         Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_))
         | Object::Flows(_) => 5,
         Object::Kernel(KernelObject::Address(_)) => ADVERTISE,
@@ -51,6 +52,7 @@ pub fn remove(object: &Object) -> Rank {
     match object {
         Object::Kernel(KernelObject::Address(_)) => WITHDRAW,
         Object::Flows(_) => REMOVE_FLOWS,
+        Object::Kernel(KernelObject::Route(route)) if route.exposes() => WITHDRAW,
         Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_)) => 2,
         Object::Frr(FrrObject::Leak(_)) => REMOVE_FRR,
         Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => REMOVE_FRR,

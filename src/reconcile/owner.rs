@@ -51,6 +51,8 @@ pub fn owner(object: &Object, actual: &HashMap<Key, Object>, ledger: &Ledger, fo
                 .filter(own)
                 .map(Part::from)
         }
+        // Their names are the mark; an instance that names them has them with it.
+        Object::Frr(FrrObject::Maps(_)) => return Owner::Orphan,
         Object::Frr(FrrObject::Leak(leak)) => base(leak.vrf, actual, former),
         Object::Frr(FrrObject::Bgp(bgp)) if base(bgp.vrf, actual, former).is_some() => Some(Part::Base),
         Object::Frr(FrrObject::Bgp(bgp)) => {

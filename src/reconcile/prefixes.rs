@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Drain, Reconciler, object::Key, slice::Trouble};
+use super::{
+    Drain, Reconciler,
+    object::{Key, Object},
+    slice::Trouble,
+};
 use crate::{
-    intent::names,
-    model::{IfName, Prefix, Vni},
+    model::{Prefix, Vni},
     planes::kernel::object::{Address, KernelObject},
 };
 
@@ -24,7 +27,7 @@ pub struct PrefixStatus {
     pub address: IpAddr,
     /// `gateway`, or `vm`; of a plain route also `port`, `floating IP`, `subnet` or `tenant`.
     pub of: &'static str,
-    /// `kernel`: it stands on the dummy device that is advertised from; `pending`; `drained`: this node is, and so it is
+    /// `kernel`: it stands where BGP takes it from; `pending`; `drained`: this node is, and so it is
     /// withdrawn; `held`, `refused` or `conflict`, see the reason.
     pub state: &'static str,
     /// Why it does not stand.
@@ -65,8 +68,8 @@ impl Reconciler {
     }
 
     fn prefix(&self, vni: Option<Vni>, address: IpAddr, of: &'static str) -> PrefixStatus {
-        let dummy: IfName = vni.map_or(self.config.underlay.nic, names::dummy);
-        let key: Key = KernelObject::Address(Address::host(dummy, address)).key().into();
+        let plain = || Object::from(KernelObject::Address(Address::host(self.config.underlay.nic, address)));
+        let key: Key = vni.map_or_else(plain, |vni| self.exposed(vni, address)).key();
         let stands = self.core.actual(&key).is_some();
         let (state, reason) = match self.core.standing(&key) {
             None if stands => ("kernel", None),

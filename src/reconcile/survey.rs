@@ -1,7 +1,7 @@
 //! What zebra has lost of what the kernel told it: after a loss, what BGP originates is compared with what stands, and only
 //! what differs is told again.
 //!
-//! An address that BGP lacks is taken away and put back; one that it has though it is gone is put back and taken away; the
+//! An address (or the route that exposes it) that BGP lacks is taken away and put back; one that it has though it is gone is put back and taken away; the
 //! kernel tells both anew. Where zebra does not have a tenant's L3VNI up, the tenant's links are told again. Two looks must
 //! agree, so that what is only on its way is left alone. Pure: time is passed in.
 
@@ -14,13 +14,14 @@ use std::{
 use super::{
     Reconciler,
     core::Core,
+    exposed,
     object::{Key, Object, PlaneId},
     part::Part,
     slice::Hold,
 };
 use crate::{
     intent::{Tenant, names},
-    model::IfName,
+    model::{IfName, Vni},
     planes::{
         Backlog, Command,
         frr::{object::FrrKey, question::Question},
@@ -57,9 +58,9 @@ enum State {
 #[derive(Debug)]
 struct Look {
     since: Instant,
-    /// The VRFs that have not been told of yet, their dummies, and what stood there as wished when they were asked for.
-    owed: BTreeMap<IfName, (Part, IfName, BTreeSet<IpAddr>)>,
-    /// All addresses that stood by VRF, whoever's.
+    /// The VRFs that have not been told of yet, and what stood there as wished when they were asked for.
+    owed: BTreeMap<IfName, (Part, BTreeSet<IpAddr>)>,
+    /// All addresses and exposing routes that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
     first: Option<HashSet<Key>>,
     found: HashMap<Key, (Part, Object)>,
@@ -117,11 +118,9 @@ impl Reconciler {
         }
         let mut standing = self.core.standing_hosts();
         let tenants = self.intent.tenants().map(|tenant| tenant.vni);
-        let vrfs = tenants.map(|vni| (names::vrf(vni), Part::from(vni), names::dummy(vni)));
-        let options = &self.config.underlay;
-        let plain = self.wishes_underlay().then_some((options.vrf, Part::Base, options.nic));
-        let mut with_hosts =
-            |(vrf, part, dummy)| (vrf, (part, dummy, standing.remove(&dummy).unwrap_or_default()));
+        let vrfs = tenants.map(|vni| (names::vrf(vni), Part::from(vni)));
+        let plain = self.wishes_underlay().then_some((self.config.underlay.vrf, Part::Base));
+        let mut with_hosts = |(vrf, part)| (vrf, (part, standing.remove(&part).unwrap_or_default()));
         let owed: BTreeMap<_, _> = vrfs.chain(plain).map(&mut with_hosts).collect();
         let vrfs = owed.keys().copied().collect();
         let held = self.core.held_addresses();
@@ -132,7 +131,8 @@ impl Reconciler {
     /// What BGP originates in a VRF.
     pub(super) fn originated(&mut self, vrf: IfName, hosts: Option<BTreeSet<IpAddr>>, now: Instant) {
         let State::Asked(look) = &mut self.survey.state else { return };
-        let Some((part, dummy, stood)) = look.owed.remove(&vrf) else { return };
+        let Some((part, stood)) = look.owed.remove(&vrf) else { return };
+        let mut found = Vec::new();
         if let Some(hosts) = hosts {
             // All that is in the BGP mode's VRF is the agent's.
             let tenant = part.vni().map(|vni| self.intent.tenant(vni));
@@ -141,14 +141,21 @@ impl Reconciler {
                 !look.held.contains(&(vrf, **ip)) && is_ours
             };
             let stale = hosts.difference(&stood).filter(is_stale);
-            let differing: Vec<IpAddr> = stood.difference(&hosts).chain(stale).copied().collect();
-            for ip in differing {
-                let object: Object = KernelObject::Address(Address::host(dummy, ip)).into();
-                look.found.insert(object.key(), (part, object));
-            }
+            found.extend(stood.difference(&hosts).chain(stale).copied());
         }
+        let found: Vec<Object> = found.into_iter().map(|ip| self.exposed_of(part, ip)).collect();
+        let State::Asked(look) = &mut self.survey.state else { return };
+        look.found.extend(found.into_iter().map(|object| (object.key(), (part, object))));
         if look.owed.is_empty() {
             self.surveyed(now);
+        }
+    }
+
+    /// The object by which an address of a tenant, or of the BGP mode, attracts traffic.
+    pub(super) fn exposed_of(&self, part: Part, ip: IpAddr) -> Object {
+        match part.vni() {
+            Some(vni) => self.exposed(vni, ip),
+            None => KernelObject::Address(Address::host(self.config.underlay.nic, ip)).into(),
         }
     }
 
@@ -198,11 +205,14 @@ impl Core {
         true
     }
 
-    /// Addresses by the VRF that their link is in.
+    /// Addresses by the VRF that their link is in, and exposing routes by that of their table.
     fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
         let held = self.actual.values().filter_map(|object| match object {
             Object::Kernel(KernelObject::Address(address)) => {
                 Some((self.master_of(address.dev)?, address.ip))
+            }
+            Object::Kernel(KernelObject::Route(route)) if route.exposes() => {
+                Some((names::vrf(Vni::new(route.table)?), route.prefix.addr()))
             }
             _ => None,
         });
@@ -230,15 +240,17 @@ impl Core {
             .collect()
     }
 
-    /// The host addresses that stand as wished, by their link.
-    fn standing_hosts(&self) -> BTreeMap<IfName, BTreeSet<IpAddr>> {
-        let mut hosts: BTreeMap<IfName, BTreeSet<IpAddr>> = BTreeMap::new();
-        for (key, (_, object)) in &self.wished {
-            if let Object::Kernel(KernelObject::Address(address)) = object
-                && *address == Address::host(address.dev, address.ip)
+    /// The host addresses that stand as wished, by tenant; those of the BGP mode are its base's.
+    fn standing_hosts(&self) -> BTreeMap<Part, BTreeSet<IpAddr>> {
+        let mut hosts: BTreeMap<Part, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (key, (part, object)) in &self.wished {
+            let is_subnet = matches!(object, Object::Kernel(KernelObject::Address(address))
+                if *address != Address::host(address.dev, address.ip));
+            if let Some(ip) = exposed::attracts(object)
+                && !is_subnet
                 && !self.open.contains_key(key)
             {
-                hosts.entry(address.dev).or_default().insert(address.ip);
+                hosts.entry(part.vni().map_or(Part::Base, Part::Vni)).or_default().insert(ip);
             }
         }
         hosts

@@ -3,6 +3,7 @@
 mod braking;
 mod drift;
 mod events;
+mod exposing;
 mod foreign;
 mod hops;
 mod hostile;
@@ -24,7 +25,7 @@ use crate::{
         Verb,
         flows::object::{BridgePort, Flow, FlowRule, FlowsKey, FlowsObject},
         frr::object::{FrrKey, FrrObject, VrfVni},
-        kernel::object::{KernelKey, LinkKind},
+        kernel::object::{KernelKey, KernelObject, LinkKind},
         vswitch::object::{PortName, VswitchKey, VswitchObject},
     },
     testing::{
@@ -619,8 +620,10 @@ proptest! {
     #[test]
     fn any_history_ends_in_a_state_that_a_second_pass_leaves_alone(
         events in proptest::collection::vec((event(), any::<bool>()), 1..40),
+        by_routes: bool,
     ) {
         let mut rig = Rig::new(Cloud::empty());
+        rig.expose(by_routes);
         for (event, alone) in events {
             rig.suffer(event);
             if alone {

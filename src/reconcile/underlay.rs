@@ -28,7 +28,7 @@ use crate::{
     model::{IfName, Mark, OfPort, Prefix},
     planes::{
         flows::object::{Flow, FlowRule, FlowsObject},
-        frr::object::{BgpSettings, BgpVrf, FrrObject, Leak},
+        frr::object::{BgpSettings, BgpVrf, FrrObject, Leak, Sources},
         kernel::object::{Address, KernelObject, Link, LinkKind, Neighbour, NextHop, Rule, Settings},
     },
     southbound::{Replica, Touched},
@@ -185,8 +185,8 @@ fn base(node: &Node, config: &Config) -> Frame {
     frame.push(link(options.nic, LinkKind::Dummy, Some(options.vrf), quiet));
     let settings = BgpSettings {
         router_id: options.router_id.or_else(|| node.router_id(config)),
-        redistribute_ipv4: true,
-        redistribute_ipv6: true,
+        redistribute_ipv4: Sources::wished(true, false),
+        redistribute_ipv6: Sources::wished(true, false),
         ..BgpSettings::default()
     };
     frame.push(FrrObject::Bgp(BgpVrf { vrf: options.vrf, asn: config.bgp_as, settings }));

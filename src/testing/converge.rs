@@ -10,7 +10,7 @@ use super::{
     rows::{Cloud, Step},
 };
 use crate::{
-    config::Config,
+    config::{Config, Expose},
     planes::{Report, flows::object::FlowsKey},
     reconcile::{
         MassWithdraw, Reconciler,
@@ -64,6 +64,10 @@ impl History<'_> {
         }
     }
 
+    fn expose(&mut self) -> Expose {
+        if self.next(2) == 0 { Expose::Dummy } else { Expose::Routes }
+    }
+
     fn plane(&mut self) -> PlaneId {
         let bridge = PlaneId::Flows(BRIDGE.parse().expect("a name"));
         [PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr, bridge][usize::from(self.next(4))]
@@ -74,19 +78,20 @@ struct Node {
     peers: Peers,
     reconciler: Reconciler,
     cloud: Cloud,
+    expose: Expose,
     now: Instant,
 }
 
 impl Node {
-    fn new(cloud: Cloud) -> Self {
+    fn new(cloud: Cloud, expose: Expose) -> Self {
         let (peers, now) = (Peers::new(), Instant::now());
-        let mut node = Self { peers, reconciler: reconciler(), cloud, now };
+        let mut node = Self { peers, reconciler: reconciler(expose), cloud, expose, now };
         node.start();
         node
     }
 
     fn start(&mut self) {
-        self.reconciler = reconciler();
+        self.reconciler = reconciler(self.expose);
         self.peers.connect(&mut self.reconciler, self.now);
         self.read_cloud();
         self.reconciler.southbound_whole();
@@ -114,7 +119,7 @@ impl Node {
 
     /// One event; what follows from it is carried out, or not yet.
     fn suffer(&mut self, history: &mut History<'_>) {
-        match history.next(12) {
+        match history.next(13) {
             0..=4 => {
                 self.cloud.apply(&history.step());
                 self.read_cloud();
@@ -124,6 +129,10 @@ impl Node {
             7 => self.start(),
             8 | 9 => self.drift(usize::from(history.next(255))),
             10 => self.reconciler.southbound_down("gone".to_owned()),
+            11 => {
+                self.expose = history.expose();
+                self.start();
+            }
             _ => self.refuse(usize::from(history.next(255))),
         }
         if history.next(3) > 0 {
@@ -161,9 +170,9 @@ impl Node {
 }
 
 /// The brake has tests of its own, and waits ten minutes for what it holds.
-fn reconciler() -> Reconciler {
+fn reconciler(expose: Expose) -> Reconciler {
     let never = MassWithdraw { limit: crate::reconcile::MassWithdrawLimit::Percent(100), hold: None };
-    Reconciler::new(Config { mass_withdraw: never, ..Config::default() })
+    Reconciler::new(Config { mass_withdraw: never, expose, ..Config::default() })
 }
 
 /// Lives through this history.
@@ -173,7 +182,8 @@ fn reconciler() -> Reconciler {
 /// wished and something stands.
 pub fn converges(history: &[u8]) {
     let mut history = History(history.iter());
-    let mut node = Node::new(if history.next(2) == 0 { Cloud::empty() } else { Cloud::seed() });
+    let cloud = if history.next(2) == 0 { Cloud::empty() } else { Cloud::seed() };
+    let mut node = Node::new(cloud, history.expose());
     while !history.is_over() {
         node.suffer(&mut history);
     }

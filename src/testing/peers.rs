@@ -15,10 +15,10 @@ use crate::{
         Change, Command, Operation, Outcome, Report, Verb,
         flows::object::{BridgePort, FlowsKey, FlowsObject},
         frr::{
-            object::{BgpBase, FrrKey, FrrObject},
+            object::{BgpBase, FrrKey, FrrObject, UnusedMaps},
             question::{Answer, Held, Question, ToCount},
         },
-        kernel::object::{KernelKey, KernelObject, Link, LinkKind, NextHop},
+        kernel::object::{KernelKey, KernelObject, Link, LinkKind, NextHop, Route},
         vswitch::object::{OvsBridge, OvsPort, OvsSettings, PortName, VswitchKey, VswitchObject},
     },
     reconcile::{
@@ -53,12 +53,14 @@ pub struct Peers {
     pub mute: Option<&'static str>,
     /// New addresses get their local route after it was asked to be removed, as the kernel's addrconf does.
     pub late_local_routes: bool,
-    /// What BGP originates, by the device that has the address.
+    /// What BGP originates, by the dummy that has the address, or would have it if it were not a route.
     pub bgp: BTreeSet<(IfName, IpAddr)>,
     /// What was asked about prefixes.
     pub questions: Vec<Question>,
     /// These planes take what is given to them and never answer.
     pub hung: HashSet<PlaneId>,
+    /// FRR has our route-maps.
+    has_maps: bool,
     /// zebra loses what the kernel tells it.
     pub deaf: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
@@ -101,6 +103,7 @@ impl Peers {
             bgp: BTreeSet::new(),
             questions: Vec::new(),
             hung: HashSet::new(),
+            has_maps: false,
             deaf: false,
             lose: None,
             die_of: None,
@@ -244,11 +247,18 @@ impl Peers {
 
     /// zebra hears of an address, and BGP of it.
     fn hear(&mut self, object: &Object, stands: bool) {
-        let Object::Kernel(KernelObject::Address(address)) = object else { return };
+        let told = match object {
+            Object::Kernel(KernelObject::Address(address)) => (address.dev, address.ip),
+            Object::Kernel(KernelObject::Route(route)) if route.exposes() => {
+                let Some(vni) = Vni::new(route.table) else { return };
+                (names::dummy(vni), route.prefix.addr())
+            }
+            _ => return,
+        };
         match stands {
             _ if self.deaf => false,
-            true => self.bgp.insert((address.dev, address.ip)),
-            false => self.bgp.remove(&(address.dev, address.ip)),
+            true => self.bgp.insert(told),
+            false => self.bgp.remove(&told),
         };
     }
 
@@ -275,6 +285,30 @@ impl Peers {
         let type5 = vni.map(|_| hosts.clone()).unwrap_or_default();
         let held = (known != total).then_some(Held { bgpd: hosts, type5 });
         Answer::Counted { vrf, total, held }
+    }
+
+    /// bgpd's route-maps of ours are told of where no instance names them any more.
+    fn settle_maps(&mut self) {
+        let uses =
+            |object: &Object| matches!(object, Object::Frr(FrrObject::Bgp(bgp)) if bgp.settings.uses_maps());
+        let used = self.objects.values().any(uses);
+        let key: Key = FrrKey::Maps.into();
+        match (used, self.objects.contains_key(&key)) {
+            (true, true) => self.take(&key),
+            (false, false) if self.has_maps => self.put(FrrObject::Maps(UnusedMaps)),
+            _ => {}
+        }
+        self.has_maps |= used;
+    }
+
+    /// The kernel takes no route by a gateway whose address a link of the same VRF has.
+    fn is_refused(&self, route: &Route) -> bool {
+        let NextHop::Via(IpAddr::V6(gateway), _) = route.next_hop else { return false };
+        let holds = |object: &Object| {
+            matches!(object, Object::Kernel(KernelObject::Address(address)) if address.ip == gateway
+                && names::vni_of(&address.dev).map(Vni::get) == Some(route.table))
+        };
+        route.exposes() && self.objects.values().any(holds)
     }
 
     /// What the VRF of a VNI, or that of the BGP mode, originates, as bgpd would tell it.
@@ -407,6 +441,10 @@ impl Peers {
                     return Outcome::Failed("BGP is already running".to_owned());
                 }
                 self.put(FrrObject::Bgp(bgp));
+                self.settle_maps();
+            }
+            Object::Kernel(KernelObject::Route(route)) if self.is_refused(&route) => {
+                return Outcome::Failed("Gateway can not be a local address".to_owned());
             }
             Object::Frr(FrrObject::Vrf(mut vrf)) => {
                 vrf.up = false;
@@ -434,7 +472,9 @@ impl Peers {
             }
             _ => {}
         }
+        self.has_maps &= *key != FrrKey::Maps.into();
         self.take(key);
+        self.settle_maps();
         Outcome::Done
     }
 

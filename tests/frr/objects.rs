@@ -2,7 +2,7 @@
 
 use bgp_agent::{
     model::{Asn, IfName, RouteTarget},
-    planes::frr::object::{BgpSettings, BgpVrf, FrrObject, VrfVni},
+    planes::frr::object::{BgpSettings, BgpVrf, FrrObject, Sources, VrfVni},
 };
 
 /// vrf-N
@@ -30,8 +30,8 @@ pub fn bgp(asn: u32, number: u32, targets: &[&str]) -> FrrObject {
     let targets = || targets.iter().map(|target| target.parse::<RouteTarget>().unwrap()).collect();
     let settings = BgpSettings {
         router_id: None,
-        redistribute_ipv4: true,
-        redistribute_ipv6: true,
+        redistribute_ipv4: Sources::wished(true, false),
+        redistribute_ipv6: Sources::wished(true, false),
         less_preferred: false,
         advertise_ipv4: true,
         advertise_ipv6: true,

@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use super::{Findings, root::Root};
-use crate::config::Modes;
+use crate::config::{Attach, Config, Expose};
 
-/// The modules of both modes' devices, each with what needs it.
-const MODULES: [(&str, &str); 2] =
-    [("vrf", "every tenant's routing table"), ("dummy", "the addresses that BGP advertises")];
+/// The module of both modes' devices, with what needs it.
+const MODULES: [(&str, &str); 1] = [("vrf", "every tenant's routing table")];
+
+/// That of addresses on a dummy, as both modes have them unless tenants' are exposed as routes.
+const DUMMY_MODULE: (&str, &str) = ("dummy", "the addresses that BGP advertises");
 
 /// Those of a tenant's devices alone.
 const EVPN_MODULES: [(&str, &str); 3] = [
@@ -21,12 +23,15 @@ const EVPN_MODULES: [(&str, &str); 3] = [
 const UNDERLAY_MODULES: [(&str, &str); 1] = [("8021q", "provider networks in a VLAN")];
 
 /// Looks at the kernel.
-pub fn examine(root: &Root, modes: Modes, findings: &mut Findings) {
+pub fn examine(root: &Root, config: &Config, findings: &mut Findings) {
+    let modes = config.modes;
     findings.about("kernel");
     let release = root.sysctl("kernel/osrelease").unwrap_or_default();
     let evpn = EVPN_MODULES.into_iter().filter(|_| modes.evpn);
     let underlay = UNDERLAY_MODULES.into_iter().filter(|_| modes.underlay);
-    for (module, purpose) in MODULES.into_iter().chain(evpn).chain(underlay) {
+    let needs_dummy = modes.underlay || config.expose == Expose::Dummy || config.attach == Attach::Vrf;
+    let dummy = needs_dummy.then_some(DUMMY_MODULE);
+    for (module, purpose) in MODULES.into_iter().chain(dummy).chain(evpn).chain(underlay) {
         match has_module(root, module, &release) {
             true => findings.ok(format!("{module} is there")),
             false => findings.fail(
@@ -116,7 +121,7 @@ mod tests {
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let mut findings = Findings::default();
         let (_dir, root) = host(files);
-        examine(&root, Modes { evpn: true, underlay: false }, &mut findings);
+        examine(&root, &Config::default(), &mut findings);
         lines(&findings)
     }
 

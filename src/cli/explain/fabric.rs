@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::{Chain, Target};
 use crate::{
     cli::{peers::vty::Vty, status::own_path},
-    config::Config,
+    config::{Config, Expose},
     intent::names,
     model::{MacAddr, Prefix},
+    planes::{frr::object::RouteMap, kernel::object::EXPOSING_METRIC},
 };
 
 /// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
@@ -39,12 +40,24 @@ fn zebra(config: &Config, target: &Target, chain: &mut Chain) -> Result<(), Stri
     let family = if target.address.is_ipv4() { "ip" } else { "ipv6" };
     let routes = zebra.json(&format!("show {family} route vrf {vrf} {prefix} json"))?;
     let paths = routes[prefix.to_string()].as_array().into_iter().flatten();
-    match paths.into_iter().any(|path| path["protocol"] == "connected") {
-        true => chain.holds("zebra", format!("L3VNI {vni} is up with router MAC {}, {prefix} is connected", word(&shown["routerMac"]))),
-        false => chain.fails(
+    let source = |path: &Value| match path["protocol"].as_str() {
+        Some("connected") => Some("connected"),
+        Some("kernel") if path["metric"] == EXPOSING_METRIC => Some("a route of the kernel"),
+        _ => None,
+    };
+    let delete = match config.expose {
+        Expose::Dummy => format!("ip address del {prefix} dev {}", names::dummy(vni)),
+        Expose::Routes => {
+            let ip = if target.address.is_ipv4() { "ip" } else { "ip -6" };
+            format!("{ip} route del {prefix} table {vni} metric {EXPOSING_METRIC}")
+        }
+    };
+    match paths.into_iter().find_map(source) {
+        Some(source) => chain.holds("zebra", format!("L3VNI {vni} is up with router MAC {}, {prefix} is {source}", word(&shown["routerMac"]))),
+        None => chain.fails(
             "zebra",
             format!("L3VNI {vni} is up, but zebra does not know {prefix}: it lost the kernel's message"),
-            format!("ip address del {prefix} dev {}: the agent puts it back, and zebra hears of it; see zebra's netlink buffer in bgp-agent doctor", names::dummy(vni)),
+            format!("{delete}: the agent puts it back, and zebra hears of it; see zebra's netlink buffer in bgp-agent doctor"),
         ),
     }
     Ok(())
@@ -62,12 +75,16 @@ fn bgpd(
     let family = if target.address.is_ipv4() { "ipv4" } else { "ipv6" };
     let table = bgpd.json(&format!("show bgp vrf {vrf} {family} unicast {prefix} json"))?;
     let mut paths = table["paths"].as_array().into_iter().flatten();
+    let redistribute = match config.expose {
+        Expose::Dummy => "`redistribute connected`".to_owned(),
+        Expose::Routes => format!("`redistribute kernel route-map {}`", RouteMap::Routes),
+    };
     match paths.any(|path| path["weight"] == OWN_WEIGHT) {
         true => chain.holds("bgpd", format!("{vrf} originates {prefix}")),
         false => chain.fails(
             "bgpd",
             format!("{vrf} does not originate {prefix}"),
-            format!("is `router bgp AS vrf {vrf}` there with `redistribute connected` in {family} unicast? vtysh -c 'show running-config'"),
+            format!("is `router bgp AS vrf {vrf}` there with {redistribute} in {family} unicast? vtysh -c 'show running-config'"),
         ),
     }
     let own = bgpd.json(&format!("show bgp l2vpn evpn vni {vni} json"))?;

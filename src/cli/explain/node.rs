@@ -1,4 +1,4 @@
-//! The links on this node: devices, routes, the neighbour, and the address, read back from the kernel; `flows` has what
+//! The links on this node: devices, routes, the neighbour, and what exposes the address, read back from the kernel; `flows` has what
 //! lies between them and OVN.
 
 mod flows;
@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use super::{Chain, Target, rows::Rows};
 use crate::{
     cli::peers::netlink,
-    config::{Attach, Config},
+    config::{Attach, Config, Expose},
     intent::names,
     model::{IfName, MacAddr, Prefix},
     planes::kernel::{
         decode::{Event, Hop, LinkFacts},
         dump::{Question, Which},
+        object::EXPOSING_METRIC,
         uapi::{AF_INET, AF_INET6},
     },
 };
@@ -30,13 +31,13 @@ pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain)
             return None;
         }
     };
-    let attach = devices(&kernel, way_out(config, rows, target), target, chain);
+    let attach = devices(&kernel, config, way_out(config, rows, target), target, chain);
     if let Some((index, device)) = attach {
         routes(&kernel, target, index, device, chain);
         neighbour(&kernel, target, index, device, chain);
     }
     flows::examine(config, rows, target, chain);
-    address(&kernel, target, chain);
+    exposed(&kernel, config, target, chain);
     kernel.link(names::bridge(target.vni)).and_then(|(_, bridge)| bridge.mac)
 }
 
@@ -80,6 +81,7 @@ fn way_out(config: &Config, rows: &Rows, target: &Target) -> Option<IfName> {
 /// has none.
 fn devices(
     kernel: &Kernel,
+    config: &Config,
     otherwise: Option<IfName>,
     target: &Target,
     chain: &mut Chain,
@@ -92,12 +94,11 @@ fn devices(
     };
     let bridge_index = kernel.link(names::bridge(vni)).map(|(index, _)| index);
     let mut wrong = Vec::new();
-    for (name, master) in [
-        (vrf, None),
-        (names::bridge(vni), Some(vrf_index)),
-        (names::dummy(vni), Some(vrf_index)),
-        (names::vxlan(vni), bridge_index),
-    ] {
+    // Where addresses are exposed as routes, only a VRF that is itself a port of the bridge has one.
+    let by_dummy = config.expose == Expose::Dummy;
+    let dummy = by_dummy.then_some((names::dummy(vni), Some(vrf_index)));
+    let others = [(vrf, None), (names::bridge(vni), Some(vrf_index)), (names::vxlan(vni), bridge_index)];
+    for (name, master) in others.into_iter().chain(dummy) {
         match kernel.link(name) {
             None => wrong.push(format!("{name} is not there")),
             Some((_, link)) if !link.up => wrong.push(format!("{name} is down")),
@@ -120,7 +121,10 @@ fn devices(
         wrong.push(format!("no device of {vrf} leads to the provider bridge"));
     }
     match wrong.is_empty() {
-        true => chain.holds("device", format!("{vrf} with bridge, VXLAN device and dummy, all up")),
+        true if by_dummy => {
+            chain.holds("device", format!("{vrf} with bridge, VXLAN device and dummy, all up"));
+        }
+        true => chain.holds("device", format!("{vrf} with bridge and VXLAN device, all up")),
         false => chain.fails("device", wrong.join("; "), REPAIR),
     }
     attach
@@ -130,7 +134,11 @@ fn routes(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain: &
     let table = target.vni.get();
     let wanted = target.subnet.unwrap_or_else(|| Prefix::from(target.address));
     let hop = kernel.events.iter().find_map(|event| match event {
-        Event::Route((of_table, prefix, _), hop, _) if *of_table == table && *prefix == wanted => Some(*hop),
+        Event::Route((of_table, prefix, metric), hop, _)
+            if *of_table == table && *prefix == wanted && *metric != EXPOSING_METRIC =>
+        {
+            Some(*hop)
+        }
         _ => None,
     });
     match hop {
@@ -171,6 +179,23 @@ fn neighbour(kernel: &Kernel, target: &Target, index: u32, device: IfName, chain
             chain.fails("neighbour", seen, REPAIR);
         }
         None => chain.fails("neighbour", format!("{gateway} has no permanent entry on {device}"), REPAIR),
+    }
+}
+
+/// What FRR takes the address from: a route that exposes it, or the address on the dummy.
+fn exposed(kernel: &Kernel, config: &Config, target: &Target, chain: &mut Chain) {
+    let prefix = Prefix::from(target.address);
+    let wanted = (target.vni.get(), prefix, EXPOSING_METRIC);
+    if kernel.events.iter().any(|event| matches!(event, Event::Route(key, ..) if *key == wanted)) {
+        chain.holds(
+            "exposed",
+            format!("{prefix} is a route of metric {EXPOSING_METRIC} in table {}", wanted.0),
+        );
+    } else if config.expose == Expose::Dummy || kernel.link(names::dummy(target.vni)).is_some() {
+        address(kernel, target, chain);
+    } else {
+        let seen = format!("{prefix} is no route of metric {EXPOSING_METRIC} in table {}", wanted.0);
+        chain.fails("exposed", seen, REPAIR);
     }
 }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    decode,
-    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Leak, VrfVni},
+    decode::{self, Maps},
+    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Leak, ROUTE_MAPS, UnusedMaps, VrfVni},
 };
 use crate::{
     model::IfName,
@@ -24,6 +24,8 @@ pub struct View {
     pub bgp: BTreeMap<IfName, BgpVrf>,
     /// What the default instance imports, by VRF.
     pub leaks: BTreeMap<IfName, Leak>,
+    /// Our route-maps.
+    pub maps: Maps,
 }
 
 /// The texts that a view is made of, as FRR showed them.
@@ -42,13 +44,13 @@ pub struct Texts<'a> {
 impl View {
     /// The view that these texts show.
     pub fn read(texts: Texts<'_>) -> Self {
-        let decode::Bgp { base, vrfs: bgp, leaks } = decode::bgp(texts.bgp_running);
+        let decode::Bgp { base, vrfs: bgp, leaks, maps } = decode::bgp(texts.bgp_running);
         let mut blocks = decode::vrf_blocks(texts.vrf_running);
         for vrf in decode::vrf_list(texts.vrf_list) {
             blocks.entry(vrf).or_insert(None);
         }
         let vrfs = blocks.into_iter().map(|(vrf, vni)| (vrf, VrfVni { vrf, vni, up: false })).collect();
-        let mut view = Self { base, vrfs, bgp, leaks };
+        let mut view = Self { base, vrfs, bgp, leaks, maps };
         view.set_states(&decode::l3vnis(texts.l3vnis));
         view
     }
@@ -82,7 +84,14 @@ impl View {
         let vrfs = self.vrfs.values().cloned().map(FrrObject::Vrf);
         let bgp = self.bgp.values().cloned().map(FrrObject::Bgp);
         let leaks = self.leaks.values().cloned().map(FrrObject::Leak);
-        std::iter::once(base).chain(vrfs).chain(bgp).chain(leaks).collect()
+        let maps = self.unused_maps().map(FrrObject::Maps);
+        std::iter::once(base).chain(vrfs).chain(bgp).chain(leaks).chain(maps).collect()
+    }
+
+    /// What is left of our route-maps, where no instance names them.
+    fn unused_maps(&self) -> Option<UnusedMaps> {
+        let unused = !self.bgp.values().any(|instance| instance.settings.uses_maps());
+        (unused && !self.maps.seen.is_empty()).then_some(UnusedMaps)
     }
 
     /// What leads from this view to a newer one.
@@ -94,6 +103,11 @@ impl View {
         compare(&self.vrfs, &newer.vrfs, FrrObject::Vrf, FrrKey::Vrf, &mut changes);
         compare(&self.bgp, &newer.bgp, FrrObject::Bgp, FrrKey::Bgp, &mut changes);
         compare(&self.leaks, &newer.leaks, FrrObject::Leak, FrrKey::Leak, &mut changes);
+        match (self.unused_maps(), newer.unused_maps()) {
+            (None, Some(maps)) => changes.push(Change::Present(FrrObject::Maps(maps))),
+            (Some(_), None) => changes.push(Change::Absent(FrrKey::Maps)),
+            _ => {}
+        }
         changes
     }
 
@@ -109,7 +123,8 @@ impl View {
                 .bgp
                 .get(&wish.vrf)
                 .is_some_and(|seen| seen.asn == wish.asn && seen.settings.meet(&wish.settings)),
-            (_, FrrObject::Base(_)) => false,
+            (Verb::Remove, FrrObject::Maps(_)) => self.unused_maps().is_none(),
+            (_, FrrObject::Maps(_) | FrrObject::Base(_)) => false,
         }
     }
 
@@ -121,8 +136,14 @@ impl View {
             (Verb::Remove, FrrObject::Leak(leak)) => drop(self.leaks.remove(&leak.vrf)),
             (_, FrrObject::Leak(wish)) => drop(self.leaks.insert(wish.vrf, wish.clone())),
             (_, FrrObject::Vrf(wish)) => drop(self.vrfs.insert(wish.vrf, wish.clone())),
-            (_, FrrObject::Bgp(wish)) => drop(self.bgp.insert(wish.vrf, wish.clone())),
-            (_, FrrObject::Base(_)) => {}
+            (_, FrrObject::Bgp(wish)) => {
+                if wish.settings.uses_maps() {
+                    self.maps.seen.extend(ROUTE_MAPS.map(|map| (map, true)));
+                }
+                self.bgp.insert(wish.vrf, wish.clone());
+            }
+            (Verb::Remove, FrrObject::Maps(_)) => self.maps = Maps::default(),
+            (_, FrrObject::Maps(_) | FrrObject::Base(_)) => {}
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod bgp;
 mod evpn;
+mod maps;
 mod originated;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod vrf;
 
 pub use bgp::{Bgp, bgp};
 pub use evpn::l3vnis;
+pub use maps::{Maps, maps};
 pub use originated::{is_originated, originated, rd, total, type5};
 pub use vrf::{vrf_blocks, vrf_list};
 

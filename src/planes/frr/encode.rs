@@ -7,8 +7,12 @@ use std::collections::BTreeSet;
 
 use super::{
     actual::View,
+    decode::Maps,
     line::{Direction, Family, Line},
-    object::{BgpSettings, BgpVrf, DRAIN_METRIC, FrrObject, Leak, VrfVni},
+    object::{
+        BgpSettings, BgpVrf, Connected, DRAIN_METRIC, FrrObject, Kernel, Leak, ROUTE_MAPS, RouteMap, Sources,
+        VrfVni,
+    },
 };
 use crate::{
     model::RouteTarget,
@@ -61,6 +65,10 @@ pub fn lines(operation: &Operation<FrrObject>, seen: &View) -> Result<Vec<Line>,
         (Verb::Remove, FrrObject::Leak(leak)) => {
             write_leak(&Leak { ipv4: false, ipv6: false, ..leak.clone() }, seen)
         }
+        (Verb::Remove, FrrObject::Maps(_)) => {
+            Ok(seen.maps.seen.keys().map(|map| Line::NoRouteMap(*map)).collect())
+        }
+        (_, FrrObject::Maps(_)) => Err("route-maps come with the instances that name them".into()),
         (verb, FrrObject::Vrf(wish)) => write_vrf(verb, wish, seen),
         (_, FrrObject::Leak(wish)) => write_leak(wish, seen),
         (_, FrrObject::Bgp(wish)) => write_bgp(wish, seen),
@@ -88,7 +96,8 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
     let (stands, old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
-    let mut lines = vec![Line::RouterBgp(wish.asn, wish.vrf)];
+    let mut lines = if wish.settings.uses_maps() { missing_maps(&seen.maps) } else { Vec::new() };
+    lines.push(Line::RouterBgp(wish.asn, wish.vrf));
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
     let families = [
         (
@@ -133,18 +142,47 @@ fn same_as(instance: &BgpVrf, seen: &View) -> Result<(), String> {
     }
 }
 
-/// One family's line. A metric that is to change is said whether the line is there already or not: bgpd takes it over in
-/// place. Back to none at all would withdraw every prefix for a moment, and 0 is the same.
-fn redistribute(stands: bool, wished: bool, old: &BgpSettings, wish: &BgpSettings) -> Vec<Line> {
-    let metric = match (old.less_preferred, wish.less_preferred) {
-        (was, true) if !was || !stands => Some(DRAIN_METRIC),
-        (true, false) if stands => Some(0),
-        _ => None,
+/// The maps come before the lines that name them: bgpd looks at a changed map only seconds later (`bgp route-map
+/// delay-timer`).
+fn missing_maps(seen: &Maps) -> Vec<Line> {
+    let missing = ROUTE_MAPS.into_iter().filter(|map| seen.seen.get(map) != Some(&true));
+    let lines = missing.flat_map(|map| {
+        let changed = seen.seen.contains_key(&map).then_some(Line::NoRouteMap(map));
+        changed.into_iter().chain(map_body(map)).chain([Line::ExitMap])
+    });
+    lines.collect()
+}
+
+/// What one of our route-maps is made of.
+pub fn map_body(map: RouteMap) -> [Line; 3] {
+    [Line::RouteMap(map), Line::MatchExposed, Line::SetMed(map.med())]
+}
+
+/// One family's lines. What is new comes before what is old goes.
+fn redistribute(stands: Sources, wished: Sources, old: &BgpSettings, wish: &BgpSettings) -> Vec<Line> {
+    let kernel = match (stands.kernel, wished.kernel) {
+        (Kernel::No, Kernel::No) => None,
+        (_, Kernel::No) => Some(Line::NoRedistributeKernel),
+        (Kernel::Ours, _) if old.less_preferred == wish.less_preferred => None,
+        _ => Some(Line::RedistributeKernel(RouteMap::of(wish.less_preferred))),
     };
-    match metric.filter(|_| wished) {
-        Some(metric) => vec![Line::RedistributeMetric(metric)],
-        None if stands == wished => Vec::new(),
-        None => vec![Line::Redistribute(wished)],
+    let connected = connected(stands.connected, wished.connected, old, wish);
+    let mut lines: Vec<Line> = kernel.into_iter().chain(connected).collect();
+    lines.sort_by_key(|line| matches!(line, Line::Redistribute(false) | Line::NoRedistributeKernel));
+    lines
+}
+
+/// A metric that is to change is said whether the line is there already or not: bgpd takes it over in place. Back to none at
+/// all would withdraw every prefix for a moment, and 0 is the same.
+fn connected(stands: Connected, wished: Connected, old: &BgpSettings, wish: &BgpSettings) -> Option<Line> {
+    if wished == Connected::No {
+        return (stands == Connected::Ours).then_some(Line::Redistribute(false));
+    }
+    let is_there = stands != Connected::No;
+    match (old.less_preferred, wish.less_preferred) {
+        (was, true) if !was || !is_there => Some(Line::RedistributeMetric(DRAIN_METRIC)),
+        (true, false) if is_there => Some(Line::RedistributeMetric(0)),
+        _ => (!is_there).then_some(Line::Redistribute(true)),
     }
 }
 
@@ -204,7 +242,10 @@ fn targets(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::IfName, planes::frr::object::BgpBase};
+    use crate::{
+        model::IfName,
+        planes::frr::object::{BgpBase, UnusedMaps},
+    };
 
     const VRF: &str = "vrf-1001";
 
@@ -224,8 +265,8 @@ mod tests {
         let list = || targets.iter().map(|target| target.parse().unwrap()).collect();
         BgpSettings {
             router_id: None,
-            redistribute_ipv4: true,
-            redistribute_ipv6: true,
+            redistribute_ipv4: Sources::wished(true, false),
+            redistribute_ipv6: Sources::wished(true, false),
             less_preferred: false,
             advertise_ipv4: true,
             advertise_ipv6: true,
@@ -264,10 +305,102 @@ mod tests {
         assert!(!words.iter().any(|line| line.starts_with("no ")), "{words:?}");
     }
 
+    fn by_routes(less_preferred: bool) -> FrrObject {
+        let routes = Sources::wished(false, true);
+        let shape = BgpSettings { redistribute_ipv4: routes, redistribute_ipv6: routes, ..wished(None, &[]) };
+        instance(64999, BgpSettings { less_preferred, ..shape })
+    }
+
+    #[test]
+    fn route_maps_come_before_the_first_that_names_them_and_go_behind_the_last() {
+        let words = said(Verb::Create, by_routes(false), &[]);
+        let expected = [
+            "route-map bgp-agent-routes permit 10",
+            "match metric 182",
+            "set metric 0",
+            "exit",
+            "route-map bgp-agent-drained permit 10",
+            "match metric 182",
+            "set metric 4294967294",
+            "exit",
+            "router bgp 64999 vrf vrf-1001",
+            "address-family ipv4 unicast",
+            "redistribute kernel route-map bgp-agent-routes",
+        ];
+        assert_eq!(words[..expected.len()], expected);
+        let mut view = seeing(&[by_routes(false)]);
+        let remove = |object| Operation { verb: Verb::Remove, object };
+        let maps = remove(FrrObject::Maps(UnusedMaps));
+        assert!(view.holds(&maps), "an instance names them");
+        view.assume(&remove(by_routes(false)));
+        assert!(view.objects().contains(&maps.object));
+        let gone: Vec<String> = lines(&maps, &view).unwrap().iter().map(Line::to_string).collect();
+        assert_eq!(gone, ["no route-map bgp-agent-routes", "no route-map bgp-agent-drained"]);
+        view.assume(&maps);
+        assert!(view.holds(&maps) && !view.objects().contains(&maps.object));
+    }
+
+    #[test]
+    fn of_routes_less_preferred_is_another_route_map_in_place() {
+        let words = said(Verb::Update, by_routes(true), &[by_routes(false)]);
+        let line = "redistribute kernel route-map bgp-agent-drained";
+        assert_eq!(words.iter().filter(|said| *said == line).count(), 2);
+        assert!(
+            !words.iter().any(|said| said.starts_with("no ") || said.starts_with("route-map")),
+            "{words:?}"
+        );
+    }
+
+    #[test]
+    fn one_shape_takes_the_place_of_the_other() {
+        let dummy = instance(64999, wished(None, &[]));
+        for (from, to, come, go) in [
+            (
+                &dummy,
+                by_routes(false),
+                "redistribute kernel route-map bgp-agent-routes",
+                "no redistribute connected",
+            ),
+            (&by_routes(false), dummy.clone(), "redistribute connected", "no redistribute kernel"),
+        ] {
+            let words = said(Verb::Update, to, std::slice::from_ref(from));
+            let at = |line| words.iter().position(|said| said == line).unwrap();
+            assert_eq!(at(go), at(come) + 1, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_route_map_is_made_anew_and_named_again() {
+        let mut view = seeing(&[by_routes(false)]);
+        view.maps.seen.insert(RouteMap::Routes, false);
+        let FrrObject::Bgp(bgp) = by_routes(false) else { unreachable!() };
+        let mut seen = bgp.clone();
+        seen.settings.redistribute_ipv4.kernel = Kernel::Broken;
+        seen.settings.redistribute_ipv6.kernel = Kernel::Broken;
+        assert!(!seen.settings.meet(&bgp.settings));
+        view.bgp.insert(bgp.vrf, seen);
+        let update = Operation { verb: Verb::Update, object: FrrObject::Bgp(bgp) };
+        let words: Vec<String> = lines(&update, &view).unwrap().iter().map(Line::to_string).collect();
+        assert_eq!(words[..2], ["no route-map bgp-agent-routes", "route-map bgp-agent-routes permit 10"]);
+        assert!(!words.iter().any(|line| line.contains("bgp-agent-drained")), "that one is whole: {words:?}");
+        assert!(words.contains(&"redistribute kernel route-map bgp-agent-routes".to_owned()), "{words:?}");
+    }
+
+    #[test]
+    fn what_an_operator_has_refined_stays_with_routes() {
+        let FrrObject::Bgp(mut theirs) = by_routes(false) else { unreachable!() };
+        let wish = theirs.settings.clone();
+        theirs.settings.redistribute_ipv4.connected = Connected::Refined;
+        assert!(theirs.settings.meet(&wish));
+        theirs.settings.redistribute_ipv4.connected = Connected::Ours;
+        assert!(!theirs.settings.meet(&wish));
+    }
+
     #[test]
     fn a_line_that_comes_back_while_less_preferred_is_so_too() {
-        let standing = BgpSettings { less_preferred: true, redistribute_ipv6: false, ..wished(None, &[]) };
-        let wish = BgpSettings { redistribute_ipv6: true, ..standing.clone() };
+        let standing =
+            BgpSettings { less_preferred: true, redistribute_ipv6: Sources::default(), ..wished(None, &[]) };
+        let wish = BgpSettings { redistribute_ipv6: Sources::wished(true, false), ..standing.clone() };
         let words = said(Verb::Update, instance(64999, wish), &[instance(64999, standing)]);
         assert_eq!(words[1..3], ["address-family ipv6 unicast", "redistribute connected metric 4294967294"]);
     }

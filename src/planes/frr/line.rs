@@ -8,7 +8,11 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use crate::model::{Asn, IfName, Prefix, RouteTarget};
+use super::object::RouteMap;
+use crate::{
+    model::{Asn, IfName, Prefix, RouteTarget},
+    planes::kernel::object::EXPOSING_METRIC,
+};
 
 /// One line for a vty, without its ending NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,20 @@ pub enum Line {
     Redistribute(bool),
     /// `redistribute connected metric N`: in place, without a withdrawal.
     RedistributeMetric(u32),
+    /// `redistribute kernel route-map X`: another route-map takes its place without a withdrawal.
+    RedistributeKernel(RouteMap),
+    /// `no redistribute kernel`
+    NoRedistributeKernel,
+    /// `route-map X permit 10`
+    RouteMap(RouteMap),
+    /// `match metric N` in it: that of the routes that expose addresses.
+    MatchExposed,
+    /// `set metric N` in it.
+    SetMed(u32),
+    /// `exit`, out of it.
+    ExitMap,
+    /// `no route-map X`
+    NoRouteMap(RouteMap),
     /// `advertise ipv4 unicast` or `advertise ipv6 unicast`, or its `no`.
     Advertise(Family, bool),
     /// `rd RD`, or its `no`.
@@ -147,6 +165,13 @@ impl fmt::Display for Line {
             Self::ExitFamily => f.write_str("exit-address-family"),
             Self::RedistributeMetric(metric) => write!(f, "redistribute connected metric {metric}"),
             Self::Redistribute(on) => write!(f, "{}redistribute connected", no(*on)),
+            Self::RedistributeKernel(map) => write!(f, "redistribute kernel route-map {map}"),
+            Self::NoRedistributeKernel => f.write_str("no redistribute kernel"),
+            Self::RouteMap(map) => write!(f, "route-map {map} permit 10"),
+            Self::MatchExposed => write!(f, "match metric {EXPOSING_METRIC}"),
+            Self::SetMed(med) => write!(f, "set metric {med}"),
+            Self::ExitMap => f.write_str("exit"),
+            Self::NoRouteMap(map) => write!(f, "no route-map {map}"),
             Self::Advertise(family, on) => write!(f, "{}advertise {family}", no(*on)),
             Self::Rd(rd, on) => write!(f, "{}rd {rd}", no(*on)),
             Self::Target(direction, target, on) => write!(f, "{}route-target {direction} {target}", no(*on)),

@@ -30,17 +30,115 @@ pub struct BgpVrf {
 /// The MED of a tenant's prefixes while this node is drained: the worst but one (RFC 4271, 5.1.4: the lower wins).
 pub const DRAIN_METRIC: u32 = u32::MAX - 1;
 
-/// What a BGP instance of ours says. As wished, all four flags are set.
+/// The route-maps through which the kernel's routes come into our instances, as ever and while this node is drained: only
+/// those of [`EXPOSING_METRIC`](crate::planes::kernel::object::EXPOSING_METRIC) pass. Their names are the mark that they
+/// are ours. Both are there as long as one instance names one of them, and bgpd lets nothing pass through one that is not
+/// (`route_map_apply` in lib/routemap.c).
+pub const ROUTE_MAPS: [RouteMap; 2] = [RouteMap::Routes, RouteMap::Drained];
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteMap {
+    /// `bgp-agent-routes`: with MED 0, as connected prefixes have it.
+    Routes,
+    /// `bgp-agent-drained`: with [`DRAIN_METRIC`].
+    Drained,
+}
+
+impl RouteMap {
+    /// That of an instance whose prefixes are less preferred, or are not.
+    pub fn of(less_preferred: bool) -> Self {
+        if less_preferred { Self::Drained } else { Self::Routes }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Routes => "bgp-agent-routes",
+            Self::Drained => "bgp-agent-drained",
+        }
+    }
+
+    /// The MED that it sets.
+    pub fn med(self) -> u32 {
+        match self {
+            Self::Routes => 0,
+            Self::Drained => DRAIN_METRIC,
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        ROUTE_MAPS.into_iter().find(|map| map.name() == name)
+    }
+}
+
+impl fmt::Display for RouteMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A `redistribute connected` line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Connected {
+    /// There is none.
+    #[default]
+    No,
+    /// As we say it.
+    Ours,
+    /// With words of an operator's (`route-map X`): it is there, and it is his.
+    Refined,
+}
+
+/// A `redistribute kernel` line that names a route-map of ours. One that names none is an operator's, and is not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// There is none.
+    #[default]
+    No,
+    /// As we say it.
+    Ours,
+    /// A route-map of ours is not there, or is not as we made it.
+    Broken,
+}
+
+/// Where the prefixes of one family in an instance come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sources {
+    /// Addresses on the VRF's devices.
+    pub connected: Connected,
+    /// Routes in the VRF's table.
+    pub kernel: Kernel,
+}
+
+impl Sources {
+    /// From addresses, from routes, or from both.
+    pub fn wished(connected: bool, kernel: bool) -> Self {
+        Self {
+            connected: if connected { Connected::Ours } else { Connected::No },
+            kernel: if kernel { Kernel::Ours } else { Kernel::No },
+        }
+    }
+
+    /// Whether these are what is wished. A line that an operator has refined is neither made anew nor taken away.
+    fn meet(&self, wish: &Self) -> bool {
+        (self.connected == wish.connected || self.connected == Connected::Refined)
+            && self.kernel == wish.kernel
+    }
+}
+
+/// What a BGP instance of ours says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BgpSettings {
     /// `bgp router-id`. Without it zebra takes the highest address of the VRF (zebra/router-id.c), as a rule a VM's: with
     /// each bind of a higher one the route distinguisher changes and every route of the VRF is announced anew.
     pub router_id: Option<Ipv4Addr>,
-    /// `redistribute connected` in address-family ipv4 unicast.
-    pub redistribute_ipv4: bool,
-    /// `redistribute connected` in address-family ipv6 unicast.
-    pub redistribute_ipv6: bool,
-    /// Both with `metric` [`DRAIN_METRIC`]: what is redistributed is less preferred than the same from anywhere else.
+    /// `redistribute` in address-family ipv4 unicast.
+    pub redistribute_ipv4: Sources,
+    /// `redistribute` in address-family ipv6 unicast.
+    pub redistribute_ipv6: Sources,
+    /// All that with MED [`DRAIN_METRIC`]: what is redistributed is less preferred than the same from anywhere else.
     pub less_preferred: bool,
     /// `advertise ipv4 unicast` in address-family l2vpn evpn.
     pub advertise_ipv4: bool,
@@ -77,6 +175,10 @@ pub struct Leak {
     pub ipv6: bool,
 }
 
+/// Our route-maps, where they are there and no instance names them any more: what is left of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnusedMaps;
+
 /// Any object of the FRR plane. As seen, the plane reports every VRF block, every BGP instance of a VRF, the default
 /// instance, and what that one imports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +189,8 @@ pub enum FrrObject {
     Bgp(BgpVrf),
     /// What the default instance imports from a VRF.
     Leak(Leak),
+    /// Our route-maps without a use; never wished.
+    Maps(UnusedMaps),
     /// The default BGP instance; never part of an operation.
     Base(BgpBase),
 }
@@ -100,6 +204,8 @@ pub enum FrrKey {
     Bgp(IfName),
     /// What the default instance imports by VRF.
     Leak(IfName),
+    /// Our route-maps without a use.
+    Maps,
     /// The default BGP instance.
     Base,
 }
@@ -111,24 +217,40 @@ impl FrrObject {
             Self::Vrf(vrf) => FrrKey::Vrf(vrf.vrf),
             Self::Bgp(bgp) => FrrKey::Bgp(bgp.vrf),
             Self::Leak(leak) => FrrKey::Leak(leak.vrf),
+            Self::Maps(_) => FrrKey::Maps,
             Self::Base(_) => FrrKey::Base,
         }
     }
 }
 
 impl BgpSettings {
+    /// Whether a line of it names a route-map of ours.
+    pub fn uses_maps(&self) -> bool {
+        [self.redistribute_ipv4, self.redistribute_ipv6].iter().any(|sources| sources.kernel != Kernel::No)
+    }
+
     /// Whether these are what is wished. Any router id will do: one that an operator has given is as steady as ours.
     pub fn meet(&self, wish: &Self) -> bool {
         let steady = wish.router_id.is_none() || self.router_id.is_some();
-        steady && Self { router_id: wish.router_id, ..self.clone() } == *wish
+        let (ipv4, ipv6) = (wish.redistribute_ipv4, wish.redistribute_ipv6);
+        let sources = self.redistribute_ipv4.meet(&ipv4) && self.redistribute_ipv6.meet(&ipv6);
+        let own = Self {
+            router_id: wish.router_id,
+            redistribute_ipv4: ipv4,
+            redistribute_ipv6: ipv6,
+            ..self.clone()
+        };
+        steady && sources && own == *wish
     }
 }
 
 impl fmt::Display for BgpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = [
-            (self.redistribute_ipv4, "redistribute-ipv4"),
-            (self.redistribute_ipv6, "redistribute-ipv6"),
+            (self.redistribute_ipv4.connected != Connected::No, "redistribute-ipv4"),
+            (self.redistribute_ipv6.connected != Connected::No, "redistribute-ipv6"),
+            (self.redistribute_ipv4.kernel != Kernel::No, "redistribute-routes-ipv4"),
+            (self.redistribute_ipv6.kernel != Kernel::No, "redistribute-routes-ipv6"),
             (self.less_preferred, "less-preferred"),
             (self.advertise_ipv4, "advertise-ipv4"),
             (self.advertise_ipv6, "advertise-ipv6"),
@@ -152,6 +274,9 @@ impl fmt::Display for FrrObject {
                 write!(f, "frr import vrf {vrf}:")?;
                 let families = [(ipv4, " ipv4"), (ipv6, " ipv6")];
                 families.iter().filter(|(on, _)| **on).try_for_each(|(_, word)| f.write_str(word))
+            }
+            Self::Maps(_) => {
+                write!(f, "frr route-map {} and {} without a use", RouteMap::Routes, RouteMap::Drained)
             }
             Self::Base(_) => f.write_str("frr default router bgp"),
         }

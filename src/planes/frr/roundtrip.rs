@@ -9,7 +9,7 @@ use super::{
     actual::View,
     decode, encode,
     line::Line,
-    object::{BgpSettings, BgpVrf, FrrObject, VrfVni},
+    object::{BgpSettings, BgpVrf, FrrObject, Sources, VrfVni},
 };
 use crate::{
     model::{Asn, IfName, RouteTarget},
@@ -29,12 +29,13 @@ impl Running {
     fn hear(&mut self, line: &Line) {
         let text = line.to_string();
         match line {
-            Line::Vrf(_) | Line::RouterBgp(..) => {
+            Line::Vrf(_) | Line::RouterBgp(..) | Line::RouteMap(_) => {
                 self.blocks.entry(text.clone()).or_default();
                 (self.block, self.family) = (text, String::new());
             }
+            Line::NoRouteMap(map) => drop(self.blocks.remove(&Line::RouteMap(*map).to_string())),
             Line::NoVrf(_) | Line::NoRouterBgp(..) => drop(self.blocks.remove(&text[3..])),
-            Line::ExitVrf => self.block.clear(),
+            Line::ExitVrf | Line::ExitMap => self.block.clear(),
             Line::Family(_) => self.family = text,
             Line::ExitFamily => self.family.clear(),
             _ => self.keep(&text),
@@ -45,11 +46,14 @@ impl Running {
         let block = self.blocks.get_mut(&self.block).expect("a line belongs to a block that was opened");
         let lines = block.entry(self.family.clone()).or_default();
         if let Some(gone) = text.strip_prefix("no ") {
-            lines.retain(|line| line != gone && !line.starts_with(&format!("{gone} metric")));
+            let more = [" metric", " route-map"].map(|word| format!("{gone}{word}"));
+            lines.retain(|line| line != gone && !more.iter().any(|more| line.starts_with(more)));
             return;
         }
-        if text.starts_with("redistribute connected") {
-            lines.retain(|line| !line.starts_with("redistribute connected"));
+        for source in ["redistribute connected", "redistribute kernel"] {
+            if text.starts_with(source) {
+                lines.retain(|line| !line.starts_with(source));
+            }
         }
         if text.starts_with("rd ") {
             lines.retain(|line| !line.starts_with("rd "));
@@ -89,12 +93,14 @@ fn target() -> impl Strategy<Value = RouteTarget> {
 }
 
 fn settings() -> impl Strategy<Value = BgpSettings> {
-    (any::<[bool; 5]>(), proptest::option::of(target()), targets(), targets()).prop_map(
-        |([ipv4, ipv6, drained, advertise_ipv4, advertise_ipv6], rd, import, export)| BgpSettings {
+    let sources = || any::<[bool; 2]>().prop_map(|[connected, kernel]| Sources::wished(connected, kernel));
+    let sources = (sources(), sources());
+    (any::<[bool; 3]>(), sources, proptest::option::of(target()), targets(), targets()).prop_map(
+        |([drained, advertise_ipv4, advertise_ipv6], (ipv4, ipv6), rd, import, export)| BgpSettings {
             router_id: Some([10, 0, 0, 1].into()),
             redistribute_ipv4: ipv4,
             redistribute_ipv6: ipv6,
-            less_preferred: drained && (ipv4 || ipv6),
+            less_preferred: drained && (ipv4 != Sources::default() || ipv6 != Sources::default()),
             advertise_ipv4,
             advertise_ipv6,
             rd,
@@ -119,7 +125,7 @@ fn told(running: &mut Running, object: FrrObject) -> String {
 fn view(text: &str) -> View {
     let (vrfs, read) = (decode::vrf_blocks(text), decode::bgp(text));
     let vrfs = vrfs.into_iter().map(|(vrf, vni)| (vrf, VrfVni { vrf, vni, up: true })).collect();
-    View { vrfs, bgp: read.vrfs, base: read.base, leaks: read.leaks }
+    View { vrfs, bgp: read.vrfs, base: read.base, leaks: read.leaks, maps: read.maps }
 }
 
 proptest! {

@@ -228,7 +228,7 @@ fn drop_local_route(step: Step, index: u32, table: Option<u32>, ip: IpAddr, out:
     let mut drop = |kind, doing| {
         let step = Step { doing, fine: &[Errno::SRCH], ..step };
         out.message(step, RTM_DELROUTE, 0, |w| {
-            let head = RouteHead { protocol: RTPROT_KERNEL, scope: RT_SCOPE_NOWHERE, kind };
+            let head = RouteHead { protocol: RTPROT_KERNEL, scope: RT_SCOPE_NOWHERE, kind, flags: 0 };
             write_route(w, head, table, Prefix::from(ip), 0);
             w.number(RTA_OIF, index);
         });
@@ -241,7 +241,8 @@ fn drop_local_route(step: Step, index: u32, table: Option<u32>, ip: IpAddr, out:
 
 /// A create does not touch what stands: what to do with that is decided when it was looked at (see `session`).
 /// A gateway is not marked as on-link: its own route comes before in the batch, and a gateway without one is a mistake
-/// that the kernel should refuse rather than hide.
+/// that the kernel should refuse rather than hide. But for routes that expose an address: they come long after that route,
+/// and zebra asks no other protocol's route for a gateway that is on-link (`nexthop_active` in zebra/zebra_nhg.c).
 fn route(
     step: Step,
     verb: Verb,
@@ -307,9 +308,10 @@ fn put_route(
 /// The kernel takes no IPv6 route by a gateway whose address a link of the same VRF has (`ip6_validate_gw` in
 /// net/ipv6/route.c), as the dummy has it that advertises it. It minds only when the route is made, so the address steps
 /// aside for that moment.
+/// Where addresses are exposed as routes there is none; one that is still there is about to go.
 fn gateways_own_address(object: &Route, link: Option<u32>, scene: &Scene<'_>) -> Vec<(u32, Address)> {
     match (&object.next_hop, link) {
-        (NextHop::Via(gateway, _), Some(link)) if gateway.is_ipv6() => {
+        (NextHop::Via(gateway, _), Some(link)) if gateway.is_ipv6() && !object.exposes() => {
             let holders = scene.actual.holders(link, *gateway).into_iter();
             holders.map(|(index, dev)| (index, Address::host(dev, *gateway))).collect()
         }
@@ -335,6 +337,7 @@ struct RouteHead {
     protocol: u8,
     scope: u8,
     kind: u8,
+    flags: u32,
 }
 
 fn write_our_route(w: &mut Writer, scope: u8, object: &Route, link: Option<u32>) {
@@ -343,7 +346,9 @@ fn write_our_route(w: &mut Writer, scope: u8, object: &Route, link: Option<u32>)
         NextHop::Link(_) | NextHop::Via(..) => RTN_UNICAST,
         NextHop::Other => RTN_UNSPEC,
     };
-    let head = RouteHead { protocol: ROUTE_PROTOCOL, scope, kind };
+    let by_gateway = matches!(object.next_hop, NextHop::Via(..));
+    let flags = if object.exposes() && by_gateway { RTNH_F_ONLINK } else { 0 };
+    let head = RouteHead { protocol: ROUTE_PROTOCOL, scope, kind, flags };
     write_route(w, head, object.table, object.prefix, object.metric);
     if let Some(index) = link {
         w.number(RTA_OIF, index);
@@ -354,8 +359,9 @@ fn write_our_route(w: &mut Writer, scope: u8, object: &Route, link: Option<u32>)
 }
 
 fn write_route(w: &mut Writer, head: RouteHead, table: u32, prefix: Prefix, metric: u32) {
-    let RouteHead { protocol, scope, kind } = head;
-    w.fixed(&[family(prefix.addr()), prefix.prefix_len(), 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]);
+    let RouteHead { protocol, scope, kind, flags } = head;
+    w.fixed(&[family(prefix.addr()), prefix.prefix_len(), 0, 0, 0, protocol, scope, kind]);
+    w.fixed(&flags.to_ne_bytes());
     w.number(RTA_TABLE, table);
     w.ip(RTA_DST, prefix.network());
     if metric != 0 {

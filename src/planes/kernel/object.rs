@@ -11,6 +11,12 @@ use crate::model::{IfName, MacAddr, Mark, Prefix};
 /// and in OVN (84).
 pub const ROUTE_PROTOCOL: u8 = 182;
 
+/// The metric of the host routes by which addresses are exposed, and of no other route of ours: by it FRR's route-map lets
+/// these pass. zebra takes the upper byte of a kernel route's metric for its distance, of which 0 is preferred to every
+/// protocol's (`netlink_route_change_read_unicast_internal` in zebra/rt_netlink.c), and of several it tells the lowest
+/// metric's alone: so what leads to a gateway beside this has a larger one.
+pub const EXPOSING_METRIC: u32 = 182;
+
 /// The kind of a link with what defines it; two links of one name and different kind cannot be made equal in place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
@@ -217,6 +223,13 @@ impl Address {
     }
 }
 
+impl Route {
+    /// Whether it attracts traffic: FRR advertises it.
+    pub fn exposes(&self) -> bool {
+        self.metric == EXPOSING_METRIC
+    }
+}
+
 impl From<Link> for KernelObject {
     fn from(link: Link) -> Self {
         Self::Link(link)
@@ -281,7 +294,8 @@ impl fmt::Display for KernelObject {
                     NextHop::Unreachable => write!(f, "route unreachable {}", route.prefix)?,
                     NextHop::Other => write!(f, "route {} of another sort", route.prefix)?,
                 }
-                write!(f, " table {}", route.table)
+                write!(f, " table {}", route.table)?;
+                if route.exposes() { f.write_str(" exposed") } else { Ok(()) }
             }
             Self::Neighbour(neighbour) => {
                 write!(f, "neighbour {} {} on {}", neighbour.ip, neighbour.mac, neighbour.dev)

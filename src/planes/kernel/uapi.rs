@@ -69,6 +69,8 @@ pub const RTN_UNSPEC: u8 = 0;
 pub const RTN_UNICAST: u8 = 1;
 pub const RTN_LOCAL: u8 = 2;
 pub const RTN_UNREACHABLE: u8 = 7;
+/// In a route's flags: its gateway is on the link, whatever the routes say.
+pub const RTNH_F_ONLINK: u32 = 4;
 pub const RT_SCOPE_UNIVERSE: u8 = 0;
 pub const RT_SCOPE_LINK: u8 = 253;
 /// In a deletion: whatever the scope (`fib_table_delete` in net/ipv4/fib_trie.c).

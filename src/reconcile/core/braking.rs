@@ -3,13 +3,11 @@
 use std::{net::IpAddr, time::Instant};
 
 use super::Core;
-use crate::{
-    planes::kernel::object::{KernelKey, KernelObject},
-    reconcile::{
-        object::{Key, Object, PlaneId},
-        owner::{Owner, owner},
-        part::Part,
-    },
+use crate::reconcile::{
+    exposed,
+    object::{Key, PlaneId},
+    owner::{Owner, owner},
+    part::Part,
 };
 
 /// An address of ours that stands and is not wished.
@@ -33,12 +31,12 @@ impl Core {
         let mut count = 0;
         let mut leaving = Vec::new();
         for (key, object) in &self.actual {
-            let Object::Kernel(KernelObject::Address(address)) = object else { continue };
+            let Some(ip) = exposed::attracts(object) else { continue };
             let former = self.former.get(key).copied();
             let Owner::Part(part) = owner(object, &self.actual, &self.ledger, former) else { continue };
             count += 1;
             if !self.wished.contains_key(key) {
-                leaving.push(Leaving { key: key.clone(), part, ip: address.ip });
+                leaving.push(Leaving { key: key.clone(), part, ip });
             }
         }
         (count, leaving)
@@ -46,12 +44,9 @@ impl Core {
 
     /// The addresses that are held.
     pub fn braked(&self) -> Vec<Leaving> {
-        let leaving = |key: &Key| match key {
-            Key::Kernel(KernelKey::Address(_, ip, _)) => {
-                let part = self.open.get(key).and_then(|open| open.slice)?;
-                Some(Leaving { key: key.clone(), part, ip: *ip })
-            }
-            _ => None,
+        let leaving = |key: &Key| {
+            let part = self.open.get(key).and_then(|open| open.slice)?;
+            Some(Leaving { key: key.clone(), part, ip: exposed::attracting(key)? })
         };
         self.brake.held().filter_map(leaving).collect()
     }

@@ -1,12 +1,15 @@
 //! What may happen to a node and its cloud, for histories that a property test makes up.
 
 use super::*;
+use crate::config::Expose;
 
 #[derive(Clone, Debug)]
 pub enum Event {
     Cloud(Step),
     Lose(u8),
     Restart,
+    /// The agent starts anew and exposes by routes, or by dummies.
+    Expose(bool),
     Drift(prop::sample::Index),
     ReadAll,
     Node(NodeStep),
@@ -97,6 +100,11 @@ impl Rig {
         }
     }
 
+    pub fn expose(&mut self, by_routes: bool) {
+        self.config.expose = if by_routes { Expose::Routes } else { Expose::Dummy };
+        self.restart();
+    }
+
     pub fn suffer(&mut self, event: Event) {
         match event {
             Event::Node(step) => self.node_step(&step),
@@ -107,6 +115,7 @@ impl Rig {
                 self.peers.lose = planes.get(usize::from(at)).copied();
             }
             Event::Restart => self.restart(),
+            Event::Expose(by_routes) => self.expose(by_routes),
             Event::Drift(index) => {
                 let fresh = Peers::new();
                 let ours = |key: &&Key| {
@@ -138,6 +147,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         8 => step().prop_map(Event::Cloud),
         1 => (0..5u8).prop_map(Event::Lose),
         1 => Just(Event::Restart),
+        1 => any::<bool>().prop_map(Event::Expose),
         2 => any::<prop::sample::Index>().prop_map(Event::Drift),
         1 => Just(Event::ReadAll),
         3 => node_step().prop_map(Event::Node),

@@ -6,7 +6,7 @@ use crate::{
     model::Mark,
     planes::{
         frr::object::BgpBase,
-        kernel::object::{Link, Neighbour},
+        kernel::object::{Address, Link, Neighbour},
     },
     testing::rows::plain_step,
 };

@@ -1,7 +1,7 @@
 //! Options that change while the agent runs, and what is said of a tenant that is gone.
 
 use super::*;
-use crate::{intent::Limits, planes::kernel::object::KernelObject};
+use crate::intent::Limits;
 
 fn addresses(rig: &Rig) -> usize {
     let is_address = |object: &&Object| matches!(object, Object::Kernel(KernelObject::Address(_)));

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{asn, statements};
+use super::{Maps, asn, maps, statements};
 use crate::{
     model::{IfName, RouteTarget},
     planes::frr::{
         line::Family,
-        object::{BgpBase, BgpSettings, BgpVrf, DRAIN_METRIC, Leak},
+        object::{BgpBase, BgpSettings, BgpVrf, Connected, DRAIN_METRIC, Kernel, Leak, RouteMap, Sources},
     },
 };
 
@@ -33,6 +33,8 @@ pub struct Bgp {
     pub vrfs: BTreeMap<IfName, BgpVrf>,
     /// What the default instance imports, by VRF.
     pub leaks: BTreeMap<IfName, Leak>,
+    /// Our route-maps.
+    pub maps: Maps,
 }
 
 /// Reads it.
@@ -41,7 +43,17 @@ pub fn bgp(text: &str) -> Bgp {
     for words in statements(text) {
         reader.statement(&words);
     }
-    reader.seen
+    let mut seen = reader.seen;
+    seen.maps = maps(text);
+    if !seen.maps.are_whole() {
+        let settings = seen.vrfs.values_mut().map(|instance| &mut instance.settings);
+        let sources =
+            settings.flat_map(|settings| [&mut settings.redistribute_ipv4, &mut settings.redistribute_ipv6]);
+        sources
+            .filter(|source| source.kernel == Kernel::Ours)
+            .for_each(|source| source.kernel = Kernel::Broken);
+    }
+    seen
 }
 
 #[derive(Default)]
@@ -134,19 +146,38 @@ fn base_setting(seen: &mut Bgp, family: Option<Family>, words: &[&str]) {
 fn vrf_setting(settings: &mut BgpSettings, family: Option<Family>, words: &[&str]) {
     match (family, words) {
         (None, ["bgp", "router-id", address]) => settings.router_id = address.parse().ok(),
-        (Some(Family::Ipv4), ["redistribute", "connected", rest @ ..]) => {
-            settings.redistribute_ipv4 = true;
-            settings.less_preferred |= has_drain_metric(rest);
+        (Some(Family::Ipv4), ["redistribute", source, rest @ ..]) => {
+            settings.less_preferred |= redistribute(&mut settings.redistribute_ipv4, source, rest);
         }
-        (Some(Family::Ipv6), ["redistribute", "connected", rest @ ..]) => {
-            settings.redistribute_ipv6 = true;
-            settings.less_preferred |= has_drain_metric(rest);
+        (Some(Family::Ipv6), ["redistribute", source, rest @ ..]) => {
+            settings.less_preferred |= redistribute(&mut settings.redistribute_ipv6, source, rest);
         }
         (Some(Family::Evpn), ["advertise", "ipv4", "unicast", ..]) => settings.advertise_ipv4 = true,
         (Some(Family::Evpn), ["advertise", "ipv6", "unicast", ..]) => settings.advertise_ipv6 = true,
         (Some(Family::Evpn), ["rd", rd]) => settings.rd = rd.parse().ok(),
         (Some(Family::Evpn), ["route-target", direction, list @ ..]) => targets(settings, direction, list),
         _ => {}
+    }
+}
+
+/// Takes in a `redistribute` line; gives whether what it redistributes is less preferred.
+fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> bool {
+    match (source, rest) {
+        ("connected", _) => {
+            let is_ours = match rest {
+                [] => true,
+                ["metric", metric] => [Ok(0), Ok(DRAIN_METRIC)].contains(&metric.parse()),
+                _ => false,
+            };
+            sources.connected = if is_ours { Connected::Ours } else { Connected::Refined };
+            has_drain_metric(rest)
+        }
+        ("kernel", ["route-map", name]) => {
+            let map = RouteMap::named(name);
+            sources.kernel = map.map_or(Kernel::No, |_| Kernel::Ours);
+            map == Some(RouteMap::Drained)
+        }
+        _ => false,
     }
 }
 

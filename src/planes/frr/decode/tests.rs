@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Bgp, asn, bgp, l3vnis, vrf_blocks, vrf_list};
 use crate::{
     model::{Asn, IfName, RouteTarget},
-    planes::frr::object::{BgpBase, BgpSettings, Leak},
+    planes::frr::object::{BgpBase, BgpSettings, Connected, Kernel, Leak, Sources},
 };
 
 fn name(text: &str) -> IfName {
@@ -18,10 +18,11 @@ fn targets(list: &[&str]) -> BTreeSet<RouteTarget> {
 
 /// What the operator's instance of vrf-1001 says, in both captures but for what only newer FRR takes.
 fn operators_settings() -> BgpSettings {
+    let refined = Sources { connected: Connected::Refined, kernel: Kernel::No };
     BgpSettings {
         router_id: Some([10, 9, 9, 9].into()),
-        redistribute_ipv4: true,
-        redistribute_ipv6: true,
+        redistribute_ipv4: refined,
+        redistribute_ipv6: refined,
         less_preferred: false,
         advertise_ipv4: true,
         advertise_ipv6: true,

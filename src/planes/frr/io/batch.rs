@@ -95,8 +95,7 @@ async fn write_all(peers: &mut Peers, steps: &mut [Step<'_>]) -> Result<(), Lost
     let (peer, commit) = peers.vrf_writer();
     write(peer, commit, select(steps, |object| matches!(object, FrrObject::Vrf(_)))).await?;
     let (peer, commit) = peers.bgp_writer();
-    write(peer, commit, select(steps, |object| matches!(object, FrrObject::Bgp(_) | FrrObject::Leak(_))))
-        .await
+    write(peer, commit, select(steps, |object| !matches!(object, FrrObject::Vrf(_)))).await
 }
 
 fn plan<'a>(operation: &'a Operation<FrrObject>, expected: &mut View) -> Step<'a> {

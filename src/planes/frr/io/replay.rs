@@ -14,7 +14,7 @@ use super::{Options, run};
 use crate::planes::{
     Change, Command, Operation, Outcome, Report, Verb,
     frr::{
-        object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, VrfVni},
+        object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Sources, VrfVni},
         question::Daemons,
     },
 };
@@ -119,8 +119,8 @@ fn instance() -> FrrObject {
     let target = || ["64999:1001".parse().unwrap()].into();
     let settings = BgpSettings {
         router_id: None,
-        redistribute_ipv4: true,
-        redistribute_ipv6: true,
+        redistribute_ipv4: Sources::wished(true, false),
+        redistribute_ipv6: Sources::wished(true, false),
         less_preferred: false,
         advertise_ipv4: true,
         advertise_ipv6: true,

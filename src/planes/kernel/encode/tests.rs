@@ -4,7 +4,7 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkInfo},
-    route::{RouteAddress, RouteAttribute, RouteProtocol, RouteScope, RouteType},
+    route::{RouteAddress, RouteAttribute, RouteFlags, RouteProtocol, RouteScope, RouteType},
 };
 use proptest::prelude::*;
 
@@ -143,6 +143,23 @@ fn another_reader_understands_routes() {
         ] {
             assert!(message.attributes.contains(&wanted), "{wanted:?} in {message:?}");
         }
+    }
+}
+
+/// zebra looks for no route to a gateway that is on-link; a subnet's gateway has a route of ours.
+#[test]
+fn a_route_that_exposes_an_address_has_its_gateway_on_link() {
+    for (metric, gateway, on_link) in [
+        (EXPOSING_METRIC, "172.24.4.146", true),
+        (EXPOSING_METRIC, "2001:db8::1", true),
+        (0, "172.24.4.146", false),
+    ] {
+        let next_hop = NextHop::Via(gateway.parse().unwrap(), name("lo-1001"));
+        let host: std::net::IpAddr =
+            if gateway.contains(':') { "2001:db8::2" } else { "20.0.0.2" }.parse().unwrap();
+        let bytes = encoded(&[create(Route { table: 1001, prefix: host.into(), metric, next_hop })]).unwrap();
+        let [RouteNetlinkMessage::NewRoute(new)] = &understood(&bytes)[..] else { panic!() };
+        assert_eq!(new.header.flags.contains(RouteFlags::Onlink), on_link, "{gateway} metric {metric}");
     }
 }
 
