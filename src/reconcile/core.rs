@@ -12,6 +12,7 @@ mod unanswered;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -79,10 +80,11 @@ pub struct Core {
     pub(super) node: Node,
     pub(super) ledger: Ledger,
     pub(super) planes: BTreeMap<PlaneId, PlaneState>,
-    pub(super) wished: HashMap<Key, (Part, Object)>,
+    pub(super) wished: HashMap<Key, (Part, Arc<Object>)>,
     tallies: BTreeMap<Part, Tally>,
-    pub(super) actual: HashMap<Key, Object>,
-    /// Keys that this run wished once, until they are gone: what carries no mark of its part is known by this.
+    /// What stands as wished is held once: here and in the wish it is the same.
+    pub(super) actual: HashMap<Key, Arc<Object>>,
+    /// Keys that this run wished and wishes no more, until they are gone: what carries no mark of its part is known by this.
     former: HashMap<Key, Part>,
     pub(super) open: HashMap<Key, Open>,
     /// Objects that the kernel is to tell again, since zebra has lost it, with the part and, where it does not stand, what
@@ -176,17 +178,25 @@ impl Core {
 
     /// Wishes an object for a part, or none under this key any more.
     pub fn wish(&mut self, key: Key, wished: Option<(Part, Object)>) {
-        if self.wished.get(&key) == wished.as_ref() {
+        let same = match (self.wished.get(&key), &wished) {
+            (Some((part, object)), Some((wished_part, wished))) => part == wished_part && **object == *wished,
+            (before, wished) => before.is_none() && wished.is_none(),
+        };
+        if same {
             return;
         }
-        if let Some((part, _)) = &wished {
-            self.brake.let_go(&key);
-            self.former.insert(key.clone(), *part);
-        }
+        let wished = wished.map(|(part, object)| (part, shared(object, self.actual.get(&key))));
         let before = match wished.clone() {
-            Some(wished) => self.wished.insert(key.clone(), wished),
+            Some(wished) => {
+                self.brake.let_go(&key);
+                self.former.remove(&key);
+                self.wished.insert(key.clone(), wished)
+            }
             None => self.wished.remove(&key),
         };
+        if let (Some((part, _)), None) = (&before, &wished) {
+            self.former.insert(key.clone(), *part);
+        }
         self.count(before.as_ref(), wished.as_ref());
         self.no_longer_lost(&key);
         if let Some(open) = self.open.get_mut(&key) {
@@ -282,7 +292,7 @@ impl Core {
     }
 
     fn has_flows(&self, bridge: IfName) -> bool {
-        let is_ours = |object: &Object| match object {
+        let is_ours = |object: &Arc<Object>| match &**object {
             Object::Flows(FlowsObject::Flow(flow)) => {
                 flow.bridge == bridge && !matches!(flow.rule, FlowRule::Foreign { .. })
             }
@@ -329,10 +339,12 @@ impl Core {
         if let Some(open) = self.open.get_mut(&key) {
             open.told = true;
         }
-        let before = self.actual.get(&key);
-        let changed = before != object.as_ref();
+        let changed = self.actual.get(&key).map(Arc::as_ref) != object.as_ref();
         match object {
-            Some(object) if changed => drop(self.actual.insert(key.clone(), object)),
+            Some(object) if changed => {
+                let object = shared(object, self.wished.get(&key).map(|(_, wished)| wished));
+                self.actual.insert(key.clone(), object);
+            }
             Some(_) => {}
             None => drop(self.actual.remove(&key)),
         }
@@ -361,7 +373,7 @@ impl Core {
 
     /// What stands on the dummy of the BGP mode becomes ours with it, when that is adopted.
     fn judge_addresses_of(&mut self, key: &Key) {
-        let Some(Object::Kernel(KernelObject::Link(link))) = self.actual.get(key) else { return };
+        let Some(Object::Kernel(KernelObject::Link(link))) = self.actual(key) else { return };
         if link.owner != Some(Mark::Underlay) || link.kind != LinkKind::Dummy {
             return;
         }
@@ -395,12 +407,17 @@ impl Core {
 
     /// An object as it stands.
     pub fn actual(&self, key: &Key) -> Option<&Object> {
-        self.actual.get(key)
+        self.actual.get(key).map(Arc::as_ref)
+    }
+
+    /// The part that wishes a key, or did until now.
+    fn part_of(&self, key: &Key) -> Option<Part> {
+        self.wished.get(key).map(|(part, _)| part).or_else(|| self.former.get(key)).copied()
     }
 
     /// Every link that stands.
     pub fn actual_links(&self) -> impl Iterator<Item = &Link> {
-        self.actual.values().filter_map(|object| match object {
+        self.actual.values().filter_map(|object| match &**object {
             Object::Kernel(KernelObject::Link(link)) => Some(link),
             _ => None,
         })
@@ -426,8 +443,8 @@ impl Core {
         std::mem::take(&mut self.moved)
     }
 
-    fn count(&mut self, before: Option<&(Part, Object)>, now: Option<&(Part, Object)>) {
-        let vni = |of: Option<&(Part, Object)>| {
+    fn count(&mut self, before: Option<&(Part, Arc<Object>)>, now: Option<&(Part, Arc<Object>)>) {
+        let vni = |of: Option<&(Part, Arc<Object>)>| {
             of.filter(|(_, object)| is_prefix(object)).and_then(|(part, _)| part.vni())
         };
         match (before, now) {
@@ -467,6 +484,11 @@ pub struct Tally {
     pub objects: usize,
     /// Of these, addresses that attract traffic.
     pub prefixes: usize,
+}
+
+/// An object to be kept: the other one that is kept of the same key, where they are equal.
+fn shared(object: Object, other: Option<&Arc<Object>>) -> Arc<Object> {
+    other.filter(|other| ***other == object).cloned().unwrap_or_else(|| Arc::new(object))
 }
 
 fn is_prefix(object: &Object) -> bool {

@@ -92,6 +92,16 @@ pub struct Slice {
     pub changed: Option<Instant>,
 }
 
+/// How many keys there is always room for.
+const SPARE: usize = 64;
+
+/// A set that was large once does not keep its room for ever.
+fn give_back(set: &mut HashSet<Key>) {
+    if set.is_empty() && set.capacity() > SPARE {
+        *set = HashSet::new();
+    }
+}
+
 impl Slice {
     fn side(&mut self, side: Side) -> &mut Open {
         match side {
@@ -132,7 +142,9 @@ impl Slice {
         let open = self.side(side);
         let rank = usize::from(rank);
         open.count[rank] -= 1;
-        open.ready[rank].remove(key);
+        if open.ready[rank].remove(key) {
+            give_back(&mut open.ready[rank]);
+        }
         let Some((trouble, reason)) = hold.and_then(Hold::trouble) else { return };
         let at = (trouble, reason.to_owned());
         if let Some(count) = self.troubles.get_mut(&at) {
@@ -153,7 +165,9 @@ impl Slice {
         let open = self.side(side);
         match open.count.iter().position(|count| *count > 0) {
             Some(rank) if rank < usize::from(limit) => {
-                open.ready[rank].extract_if(|key| writable(key)).collect()
+                let ready = open.ready[rank].extract_if(|key| writable(key)).collect();
+                give_back(&mut open.ready[rank]);
+                ready
             }
             _ => Vec::new(),
         }

@@ -207,7 +207,7 @@ impl Core {
 
     /// Addresses by the VRF that their link is in, and exposing routes by that of their table.
     fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
-        let held = self.actual.values().filter_map(|object| match object {
+        let held = self.actual.values().filter_map(|object| match &**object {
             Object::Kernel(KernelObject::Address(address)) => {
                 Some((self.master_of(address.dev)?, address.ip))
             }
@@ -220,7 +220,7 @@ impl Core {
     }
 
     pub(super) fn master_of(&self, dev: IfName) -> Option<IfName> {
-        match self.actual.get(&KernelKey::Link(dev).into()) {
+        match self.actual(&KernelKey::Link(dev).into()) {
             Some(Object::Kernel(KernelObject::Link(link))) => link.master,
             _ => None,
         }
@@ -236,7 +236,7 @@ impl Core {
         let links = frames.flat_map(|(part, frame)| frame.iter().map(move |key| (part, key)));
         let standing = links.filter(|(_, key)| matches!(key, Key::Kernel(KernelKey::Link(_))));
         standing
-            .filter_map(|(part, key)| Some((key.clone(), part, self.wished.get(key)?.1.clone())))
+            .filter_map(|(part, key)| Some((key.clone(), part, (*self.wished.get(key)?.1).clone())))
             .collect()
     }
 
@@ -244,7 +244,7 @@ impl Core {
     fn standing_hosts(&self) -> BTreeMap<Part, BTreeSet<IpAddr>> {
         let mut hosts: BTreeMap<Part, BTreeSet<IpAddr>> = BTreeMap::new();
         for (key, (part, object)) in &self.wished {
-            let is_subnet = matches!(object, Object::Kernel(KernelObject::Address(address))
+            let is_subnet = matches!(&**object, Object::Kernel(KernelObject::Address(address))
                 if *address != Address::host(address.dev, address.ip));
             if let Some(ip) = exposed::attracts(object)
                 && !is_subnet

@@ -83,11 +83,7 @@ fn rows_of_a_real_server_are_read() {
         ["fa:16:3e:00:00:02 10.0.0.1/24".into(), "fa:16:3e:00:00:03 10.0.0.9 2001:db8::9".into()]
     );
     let annotations: Vec<_> = p1.external_ids.iter().collect();
-    let expected = [
-        ("neutron:device_owner", "network:router_gateway"),
-        ("neutron_bgpvpn:as", "64999"),
-        ("neutron_bgpvpn:vni", "1001"),
-    ];
+    let expected = [("neutron_bgpvpn:as", "64999"), ("neutron_bgpvpn:vni", "1001")];
     assert_eq!(annotations, expected);
     assert_eq!((p1.tag, p1.options.get("peer")), (None, Some("lrp-1")));
     let gateway = port(&ports, "cr-lrp-1");
@@ -101,7 +97,6 @@ fn rows_of_a_real_server_are_read() {
     assert_eq!(p1.mac, ["fa:16:3e:00:00:02 10.0.0.1/24".into(), "unknown".into()]);
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:vni"), Some("1002"));
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:type"), Some("l3"));
-    assert_eq!(p1.external_ids.get("neutron:device_owner"), None);
     assert_eq!(p1.tag, Some(7));
     let gateway = port(&ports, "cr-lrp-1");
     assert_eq!((gateway.chassis, &gateway.mac[..]), (None, &[][..]));

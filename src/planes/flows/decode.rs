@@ -24,7 +24,7 @@ pub fn seen(cookies: Cookies, flow: FlowStats) -> Option<FlowRule> {
     // The places of a mode that is off are nobody's business.
     rule_matching(&identity).filter(|rule| cookies.hold(rule.cookie()))?;
     let Identity { table, priority, matches } = identity;
-    Some(FlowRule::Foreign { cookie, table, priority, matches })
+    Some(FlowRule::Foreign { cookie, table, priority, matches: matches.into() })
 }
 
 /// What a flow with a cookie of ours is for.
@@ -41,7 +41,7 @@ pub fn rule(flow: FlowStats) -> FlowRule {
         })
         .unwrap_or_else(|| {
             let Identity { table, priority, matches } = identity;
-            FlowRule::Unknown { cookie, table, priority, matches }
+            FlowRule::Unknown { cookie, table, priority, matches: matches.into() }
         })
 }
 

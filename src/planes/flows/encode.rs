@@ -101,7 +101,7 @@ pub fn identity(rule: &FlowRule) -> Identity {
         }
         FlowRule::Unknown { table, priority, matches, .. }
         | FlowRule::Foreign { table, priority, matches, .. } => {
-            return Identity { table: *table, priority: *priority, matches: matches.clone() };
+            return Identity { table: *table, priority: *priority, matches: (**matches).clone() };
         }
     };
     Identity { table: 0, priority, matches }

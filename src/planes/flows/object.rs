@@ -138,7 +138,7 @@ pub enum FlowRule {
         /// The flow's priority.
         priority: u16,
         /// Its match, encoded.
-        matches: ofproto::Match,
+        matches: Box<ofproto::Match>,
     },
     /// Somebody else's flow, with another cookie, in the place (table, priority, match) of a rule of ours: its key is that
     /// rule's. As seen; never wished.
@@ -150,7 +150,7 @@ pub enum FlowRule {
         /// Its priority.
         priority: u16,
         /// Its match, encoded.
-        matches: ofproto::Match,
+        matches: Box<ofproto::Match>,
     },
 }
 
@@ -205,7 +205,7 @@ pub enum FlowsKey {
     /// An address that is not answered for by bridge, port, address.
     Behind(IfName, OfPort, IpAddr),
     /// Any other flow with our cookie.
-    Unknown(IfName, u8, u16, ofproto::Match),
+    Unknown(IfName, u8, u16, Box<ofproto::Match>),
     /// A port by bridge and name.
     Port(IfName, Box<str>),
 }
@@ -246,10 +246,10 @@ impl Flow {
             FlowRule::Behind { in_port, address } => FlowsKey::Behind(bridge, *in_port, *address),
             FlowRule::Unknown { table, priority, matches, .. }
             | FlowRule::Foreign { table, priority, matches, .. } => {
-                let identity = Identity { table: *table, priority: *priority, matches: matches.clone() };
+                let identity = Identity { table: *table, priority: *priority, matches: (**matches).clone() };
                 match decode::rule_matching(&identity) {
                     Some(rule) => Flow { bridge, rule }.key(),
-                    None => FlowsKey::Unknown(bridge, *table, *priority, identity.matches),
+                    None => FlowsKey::Unknown(bridge, *table, *priority, matches.clone()),
                 }
             }
         }

@@ -96,7 +96,8 @@ mod tests {
         let (present, absent) =
             (Some(Change::Present(FlowsObject::Flow(ours.clone()))), Some(Change::Absent(ours.key())));
         let encode::Identity { table, priority, matches } = encode::identity(&rule());
-        let usurper = Flow { bridge, rule: FlowRule::Foreign { cookie: 7, table, priority, matches } };
+        let usurper =
+            Flow { bridge, rule: FlowRule::Foreign { cookie: 7, table, priority, matches: matches.into() } };
         assert_eq!(usurper.key(), ours.key());
         let usurped = Some(Change::Present(FlowsObject::Flow(usurper)));
         let foreign = || Some(Match::new().with(Field::in_port(7)));

@@ -32,8 +32,9 @@ impl Core {
         let mut leaving = Vec::new();
         for (key, object) in &self.actual {
             let Some(ip) = exposed::attracts(object) else { continue };
-            let former = self.former.get(key).copied();
-            let Owner::Part(part) = owner(object, &self.actual, &self.ledger, former) else { continue };
+            let Owner::Part(part) = owner(object, &self.actual, &self.ledger, self.part_of(key)) else {
+                continue;
+            };
             count += 1;
             if !self.wished.contains_key(key) {
                 leaving.push(Leaving { key: key.clone(), part, ip });

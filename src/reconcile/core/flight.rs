@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// How many open keys there is always room for.
+const SPARE: usize = 4096;
+
 /// Batches that are being put together, by plane; a slice that goes alone has one of its own, behind that of all others.
 type Batches = BTreeMap<(PlaneId, Option<Option<Part>>), Batch>;
 
@@ -172,7 +175,8 @@ impl Core {
         if turn == Turn::Now {
             return false;
         }
-        let object = self.wished.get(key).map(|(_, wished)| wished).or_else(|| self.actual.get(key));
+        let wished = self.wished.get(key).map(|(_, wished)| &**wished);
+        let object = wished.or_else(|| self.actual(key));
         let object = object.map(ToString::to_string).unwrap_or_default();
         if let Some(mut open) = self.open.remove(key) {
             self.close(key, &open);
@@ -302,6 +306,10 @@ impl Core {
                 }
             }
         }
+        // After a burst the room that it took is given back.
+        if self.open.capacity() > SPARE.max(4 * self.open.len()) {
+            self.open.shrink_to(2 * self.open.len());
+        }
         if !moved.is_empty() && !self.retries.is_empty() {
             self.try_again(&moved);
         }
@@ -400,7 +408,7 @@ impl Core {
         match operation.verb {
             Verb::Remove => self.see(key, None, learned),
             Verb::Create | Verb::Update => {
-                let object = acknowledged(operation.object, self.actual.get(&key));
+                let object = acknowledged(operation.object, self.actual(&key));
                 self.see(key, Some(object), learned);
             }
         }

@@ -130,7 +130,7 @@ impl Core {
         if let Some(assessment) = self.assess_untold(key) {
             return Some(assessment);
         }
-        let actual = self.actual.get(key);
+        let actual = self.actual(key);
         if let Some((part, wished)) = self.wished.get(key) {
             let hold = match actual {
                 None => missing(wished),
@@ -142,7 +142,7 @@ impl Core {
                     Verdict::Clash(reason) => Some(Hold::Clash(reason)),
                 },
             };
-            let rank = match (&hold, wished) {
+            let rank = match (&hold, &**wished) {
                 // A VRF without its VNI waits for this.
                 (Some(Hold::Clash(_)), Object::Frr(FrrObject::Bgp(_))) => order::INSTANCE_FIRST,
                 _ => self.build_rank(wished),
@@ -150,7 +150,7 @@ impl Core {
             return Some(Assessment { slice: Some(*part), side: Side::Build, rank, hold });
         }
         let actual = actual?;
-        let slice = match owner(actual, &self.actual, &self.ledger, self.former.get(key).copied()) {
+        let slice = match owner(actual, &self.actual, &self.ledger, self.part_of(key)) {
             Owner::Foreign => return None,
             Owner::Part(part) => Some(part),
             Owner::Orphan => None,
@@ -187,21 +187,21 @@ impl Core {
         let Object::Frr(FrrObject::Vrf(vrf)) = wished else {
             return false;
         };
-        let has_vni = matches!(self.actual.get(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
+        let has_vni = matches!(self.actual(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
             Some(Object::Frr(FrrObject::Vrf(seen))) if seen.vni.is_some());
         let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
         let Some((part, wished)) = self.wished.get(&instance).filter(|_| has_vni) else {
             return false;
         };
-        match self.actual.get(&instance) {
-            None => matches!(wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
+        match self.actual(&instance) {
+            None => matches!(&**wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
             Some(actual) => matches!(compare(wished, actual, self.past(*part, false)), Verdict::Clash(_)),
         }
     }
 
     /// What is to be done about an open key.
     pub(super) fn operation(&self, key: &Key) -> Option<Operation<Object>> {
-        let actual = self.actual.get(key);
+        let actual = self.actual(key);
         if let Some((_, object)) = self.untold.get(key) {
             let verb = match (object, actual) {
                 (_, None) => Verb::Create,
@@ -218,7 +218,7 @@ impl Core {
             });
         };
         let Some(actual) = actual else {
-            return Some(Operation { verb: Verb::Create, object: wished.clone() });
+            return Some(Operation { verb: Verb::Create, object: (**wished).clone() });
         };
         if self.steps_back(wished) {
             return without_vni(actual);
@@ -226,7 +226,7 @@ impl Core {
         let stood = self.open.get(key).is_some_and(|open| open.stood);
         match compare(wished, actual, self.past(*part, stood)) {
             Verdict::Rebuild => Some(Operation { verb: Verb::Remove, object: actual.clone() }),
-            _ => Some(Operation { verb: Verb::Update, object: wished.clone() }),
+            _ => Some(Operation { verb: Verb::Update, object: (**wished).clone() }),
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::planes::{
 /// Somebody else's flow in the place of this one.
 pub(super) fn taken_over(flow: Flow) -> FlowsObject {
     let Identity { table, priority, matches } = identity(&flow.rule);
-    FlowsObject::Flow(Flow { rule: FlowRule::Foreign { cookie: 7, table, priority, matches }, ..flow })
+    FlowsObject::Flow(Flow {
+        rule: FlowRule::Foreign { cookie: 7, table, priority, matches: matches.into() },
+        ..flow
+    })
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn a_failed_bundle_is_sent_again_without_what_failed() {
 fn ports_and_unknown_rules_are_not_made() {
     let mut peer = Peer::ready();
     let bridge = peer.session.bridge;
-    let unknown = FlowRule::Unknown { cookie: COOKIE, table: 1, priority: 2, matches: Match::new() };
+    let unknown = FlowRule::Unknown { cookie: COOKIE, table: 1, priority: 2, matches: Match::new().into() };
     let objects = [
         FlowsObject::Port(decode::port(bridge, &port("patch"))),
         FlowsObject::Flow(Flow { bridge, rule: unknown }),
