@@ -21,7 +21,7 @@ boot_systemd() { # boot_systemd ROOT: in this root file system, which can be wri
   UNSHARE=$!
   within 30 pid_of_systemd
   SYSTEMD=$(pid_of_systemd)
-  within 60 inside systemctl is-active lab.target
+  within 240 inside systemctl is-active lab.target
 }
 
 pid_of_systemd() { pgrep -P $UNSHARE -f '^/lib/systemd/systemd '; }

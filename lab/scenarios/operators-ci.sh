@@ -12,6 +12,7 @@ within 120 tenant_stands 1001
 settled
 within 10 agent_says 'the tenant stands'
 within 10 agent_says '[+][1-9][0-9]* -0 prefixes'
+within 30 status_says '"bgpd":4,.*"type5":4'
 exit_status status 0 agent status --hops
 says status 'everything wished stands' '^1001 +ok .* 4 +4 +4 +4 '
 exit_status explain 0 agent explain $VM4 --vni 1001
