@@ -6,7 +6,8 @@
 done_writes() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log || true; }
 kill_frr() { for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; rm -f "/run/frr/$daemon.vty"; done; }
 kill_after() { # kill_after WRITES DAEMON...: once the agent has done so many more
-  (timeout 20 tail -n 0 -f $LOG/agent.log || true) | grep -m "$1" ' reconcile::core::flight: done:' >/dev/null || true
+  # Not a pipe: that would wait for tail, too.
+  grep -m "$1" 'reconcile::core::flight: done:' < <(timeout 20 tail -n 0 -f $LOG/agent.log) >/dev/null || true
   shift
   kill_frr "$@"
 }
