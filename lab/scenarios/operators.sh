@@ -22,9 +22,23 @@ within 120 tenant_stands 1001
 settled
 exit_status plan-afterwards 0 agent plan
 same "what was made, and what was planned" "$planned" "$(grep -c 'done: .*verb=Create\|verb=Create.*done' /run/lab/log/agent.log)"
+hops_are() { # hops_are WHAT [OPTION...]: [VNI, state, desired, kernel, bgpd, type-5]
+  local wanted=$1
+  shift
+  same "prefixes at each hop" "$wanted" "$(agent status --json --vni 1001 "$@" |
+    jq -c '.tenants[] | [.vni, .state, .prefixes.desired, .prefixes.kernel, .prefixes.bgpd, .prefixes.type5]')"
+}
 exit_status status 0 agent status --hops
-same "prefixes at each hop" '[1001,"ok",4,4,4,4]' \
-  "$(agent status --json --hops --vni 1001 | jq -c '.tenants[] | [.vni, .state, .prefixes.desired, .prefixes.kernel, .prefixes.bgpd, .prefixes.type5]')"
+says status '^zebra +up' '^bgpd +up'
+hops_are '[1001,"ok",4,4,4,4]' --hops
+
+# The agent counts by itself, too, soon after a change.
+within 60 hops_are '[1001,"ok",4,4,4,4]'
+unbind_vm 1001
+within 60 hops_are '[1001,"ok",2,2,2,2]'
+bind_vm 1001
+within 60 hops_are '[1001,"ok",4,4,4,4]'
+settled
 
 # Every link of the working address, of both families and of the gateway holds; that of the tenant without an annotation does not.
 expect_ping ext-1001 $VM4
@@ -39,7 +53,9 @@ exit_status explain-unknown 3 agent explain 203.0.113.9
 exit_status doctor 0 agent doctor
 says doctor '^ok .*vrf is there' '^ok .*EVPN neighbour 100.65.0.9 is established' '^warn .*netlink buffer' '^ok .*VTEP address is 100.65.0.1'
 get /metrics >/run/lab/log/metrics
-says metrics '^bgp_agent_ready 1$' '^bgp_agent_prefixes\{vni="1001",hop="kernel"\} 4$' '^bgp_agent_event_to_kernel_seconds_count [1-9]'
+says metrics '^bgp_agent_ready 1$' '^bgp_agent_prefixes\{vni="1001",hop="kernel"\} 4$' '^bgp_agent_prefixes\{vni="1001",hop="type5"\} 4$' \
+  '^bgp_agent_event_to_kernel_seconds_count [1-9]' '^bgp_agent_event_to_bgp_seconds_count [1-9]' '^bgp_agent_session_up\{session="bgpd"\} 1$'
+say "$(grep -E '^bgp_agent_event_to_(kernel|bgp)_seconds_(sum|count)' /run/lab/log/metrics | tr '\n' ' ')"
 get /readyz >/run/lab/log/readyz
 says readyz '^HTTP/1.1 200 OK' '^ok'
 
