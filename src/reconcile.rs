@@ -547,7 +547,7 @@ impl Reconciler {
         let all_read = self.session_states().all(|(_, state)| state.whole);
         all_read
             && self.stale.is_empty()
-            && self.underlay.is_settled()
+            && (!self.wishes_underlay() || self.underlay.is_settled())
             && self.core.slices.values().all(Slice::is_at_rest)
     }
 

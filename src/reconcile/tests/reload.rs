@@ -1,11 +1,22 @@
 //! Options that change while the agent runs, and what is said of a tenant that is gone.
 
 use super::*;
-use crate::intent::Limits;
+use crate::{config::Modes, intent::Limits};
 
 fn addresses(rig: &Rig) -> usize {
     let is_address = |object: &&Object| matches!(object, Object::Kernel(KernelObject::Address(_)));
     rig.peers.objects.values().filter(is_address).count()
+}
+
+#[test]
+fn a_node_is_ready_once_all_is_applied_whichever_mode_is_on() {
+    for (evpn, underlay) in [(true, false), (false, true), (true, true)] {
+        let modes = Modes { evpn, underlay };
+        let mut rig = Rig::with(Cloud::seed(), Config { modes, ..Config::default() });
+        assert!(!rig.status().ready);
+        rig.run();
+        assert!(rig.status().ready, "{modes:?}: {:?}", rig.status());
+    }
 }
 
 #[test]
