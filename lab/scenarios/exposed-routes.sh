@@ -1,5 +1,6 @@
 # With expose = routes what the fabric sees is the same to the last attribute: leaf's table, pings, drain, exact state. A node
 # changes from dummies to routes and back with nothing left over; what is broken is mended; and cleanup takes all of it away.
+# long: a part of make test-full, not of make test
 # limit: 1500 s
 leaf_table() { # what the leaf holds of this node, with every attribute but the times and numbers of bgpd's own
   vtysh -N leaf -c 'show bgp l2vpn evpn route detail type prefix json' | jq -S --arg vtep $VTEP '
