@@ -19,6 +19,8 @@ exit_status explain 0 agent explain $VM4 --vni 1001
 says explain '  ok +flow ' '  ok +flow back ' '  ok +next hop ' '  ok +type-5 .*RT:64999:1001.*Rmac:'
 exit_status doctor 0 agent doctor
 says doctor '^ok .*br-ex speaks OpenFlow 1.3' '^ok .*EVPN neighbour 100.65.0.9 is established'
+get /readyz >/run/lab/log/readyz
+says readyz '^HTTP/1.1 200 OK' '^ok'
 stop_agent
 exit_status cleanup-dry 0 agent cleanup --dry-run
 says cleanup-dry '^- kernel .*address 20.0.0.10/32 on lo-1001' '^- kernel .*link vrf-1001'

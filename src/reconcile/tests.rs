@@ -130,7 +130,7 @@ fn the_seeds_tenant_stands_and_a_second_pass_writes_nothing() {
     });
     assert_eq!(redirects.count(), 4);
     let status = rig.status();
-    assert!(status.converged, "{status:?}");
+    assert!(status.converged && status.ready, "{status:?}");
     assert_eq!(status.revision, status.watermark);
     rig.reconciler.read_all();
     assert_eq!(rig.run(), 0);
