@@ -69,6 +69,7 @@ stop_agent() { # stop_agent [SIGNAL]: AGENT_STATUS is its exit status, if this s
 }
 
 agent_runs() { kill -0 "$AGENT"; }
+done_writes() { grep -c "reconcile::core::flight: done: ${1:-}" $LOG/agent.log || true; } # done_writes [REGEX]: how many, of such objects
 # How long after BEGIN, in microseconds since the epoch, the agent was told that its last write was done; in ms.
 last_write_after() { # last_write_after BEGIN
   local line

@@ -6,15 +6,14 @@ LIMIT=${LIMIT:-30000} # ms; what the guest's emulation and others on the machine
 spoil() { # spoil VIEW COMMAND...: the agent mends what the command breaks, until VIEW prints what it printed before
   local view=$1 before done begin took
   shift
-  before=$($view) done=$(repairs) begin=${EPOCHREALTIME/./}
+  before=$($view) done=$(done_writes) begin=${EPOCHREALTIME/./}
   "$@"
-  until [ "$(repairs)" -gt "$done" ] && [ "$($view)" = "$before" ]; do
+  until [ "$(done_writes)" -gt "$done" ] && [ "$($view)" = "$before" ]; do
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
     [ $took -lt $LIMIT ] || { same "$view after: $*" "$before" "$($view)"; fail "not mended in $LIMIT ms: $*"; }
   done
   say "$(printf '%5d ms  %s' "$(last_write_after "$begin")" "$*")"
 }
-repairs() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log; }
 
 # --- views
 

@@ -11,7 +11,6 @@ dataplane >/run/lab/log/dataplane-before
 expect_ping ext-1001 $VM4
 start_stream ext-1001 $VM4
 
-done_writes() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log || true; }
 written_within() { # written_within SECONDS WRITES: waits until so many are done, in all; says x if any came
   local began before
   began=$SECONDS before=$(done_writes)

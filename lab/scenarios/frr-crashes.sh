@@ -3,7 +3,6 @@
 # after the daemons' sockets are back the agent's last write is done.
 # long: a part of make test-full, not of make test
 # limit: 2400 s
-done_writes() { grep -c 'reconcile::core::flight: done:' $LOG/agent.log || true; }
 kill_frr() { for daemon; do kill -KILL "$(cat "/run/frr/$daemon.pid")"; rm -f "/run/frr/$daemon.vty"; done; }
 kill_after() { # kill_after WRITES DAEMON...: once the agent has done so many more
   # Not a pipe: that would wait for tail, too.

@@ -36,7 +36,6 @@ mgmtd_hangs() {
   settled 120
   same "FRR's configuration" "$config" "$(frr_config_now)"
 }
-agent_did() { grep -c "reconcile::core::flight: done: $1" $LOG/agent.log; }
 configured_as_before() { [ "$(frr_config_now)" = "$config" ]; }
 # bgpd from FRR 10 on keeps an empty block of each VRF that it has read of in its file, whatever mgmtd removes.
 without_empty_blocks() { frr_config_now | sed '/^vrf /{N;/\nexit-vrf/{N;d}}'; }
@@ -68,11 +67,11 @@ fi
 mkdir /run/lab/frr-reload
 echo 'service integrated-vtysh-config' >/run/lab/frr-reload/vtysh.conf
 sed -n '/^frr version/,/^end/p' <<<"$operators" >/run/lab/frr-reload/frr.conf
-before=$(agent_did "frr .*vrf-1001")
+before=$(done_writes "frr .*vrf-1001")
 /usr/lib/frr/frr-reload.py --reload --stdout --confdir /run/lab/frr-reload --rundir /run/lab/frr-reload \
   /run/lab/frr-reload/frr.conf >$LOG/frr-reload.log 2>&1 || say "frr-reload.py ends with status $?"
 within 30 configured_as_before
-[ "$(agent_did "frr .*vrf-1001")" -gt "$before" ] || fail "frr-reload.py took nothing away"
+[ "$(done_writes "frr .*vrf-1001")" -gt "$before" ] || fail "frr-reload.py took nothing away"
 within 60 tenant_stands 1001
 settled
 expect_ping ext-1001 $VM4

@@ -33,7 +33,5 @@ kill -HUP "$AGENT"
 within 60 stands 1000000 1002
 
 for tenant in 1001 1002; do remove_annotation $tenant; done
-for vni in 16777215 1000000; do
-  within 60 nothing_made $vni
-  within 20 [ -z "$(links_of $vni)" ]
-done
+nothing_left() { nothing_made "$1" && same "links" "" "$(links_of "$1")"; }
+for vni in 16777215 1000000; do within 60 nothing_left $vni; done
