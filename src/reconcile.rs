@@ -408,42 +408,10 @@ impl Reconciler {
         self.core.wish(key, wished.then_some((vni.into(), object)));
     }
 
-    /// The object by which an address of a VNI attracts traffic.
-    fn exposed(&self, vni: Vni, ip: std::net::IpAddr) -> Object {
-        match self.ways.get(&vni) {
-            Some(ways) => ways.object(vni, ip),
-            None => Ways::default().object(vni, ip),
-        }
-    }
-
-    /// How a VNI's addresses are exposed may have changed: what was wished in another shape is wished no more.
-    fn update_ways(&mut self, vni: Vni) {
-        let ways = self.intent.tenant(vni).map(|tenant| Ways::of(tenant, &self.config)).unwrap_or_default();
-        if self.ways.get(&vni).unwrap_or(&Ways::default()) == &ways {
-            return;
-        }
-        let is_wished = self.core.tally(vni.into()).objects > 0;
-        let addresses: Vec<_> = self.intent.addresses_of(vni, None).filter(|_| is_wished).collect();
-        let before: Vec<Key> = addresses.iter().map(|ip| self.exposed(vni, *ip).key()).collect();
-        match ways.is_empty() {
-            true => self.ways.remove(&vni),
-            false => self.ways.insert(vni, ways),
-        };
-        for (ip, before) in addresses.into_iter().zip(before) {
-            if before != self.exposed(vni, ip).key() {
-                self.core.unwish(before, vni.into());
-            }
-            self.update_address(vni, ip);
-        }
-    }
-
     fn update_frame(&mut self, vni: Vni) {
         let served = self.is_served(vni);
         let frame = match self.intent.tenant(vni).filter(|_| served) {
-            Some(tenant) => {
-                let ways = self.ways.get(&vni).cloned().unwrap_or_default();
-                frame::frame(tenant, &ways, &self.core.node, &self.config)
-            }
+            Some(tenant) => frame::frame(tenant, self.ways_of(vni), &self.core.node, &self.config),
             None => frame::Frame::default(),
         };
         let was_served = self.put_frame(vni.into(), frame);

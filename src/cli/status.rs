@@ -2,8 +2,6 @@
 
 mod hops;
 
-pub use self::hops::own_path;
-
 use std::{io::Write, process::ExitCode, thread::sleep, time::Duration};
 
 use clap::Args;

@@ -13,7 +13,7 @@ use crate::{
     planes::{
         Command,
         frr::question::{Question, Sight},
-        kernel::object::{EXPOSING_METRIC, KernelKey},
+        kernel::object::KernelKey,
     },
 };
 
@@ -33,26 +33,17 @@ impl Reconciler {
             return None;
         }
         let came = self.history.came(revision)?;
-        let what = self.sight_of(key)?;
+        let what = self.sight_of(&key)?;
         self.arrival = Some(Arrival { what, came });
         Some((PlaneId::Frr, Command::Ask(Question::Sight(what))))
     }
 
-    /// What bgpd is to have of an address, or of a route that exposes one.
-    fn sight_of(&self, key: KernelKey) -> Option<Sight> {
-        match key {
-            KernelKey::Address(dev, host, _) => {
-                let vrf = self.core.master_of(dev)?;
-                let is_plain = dev == self.config.underlay.nic;
-                let vni = names::vni_of(&vrf).filter(|_| !is_plain).map(Vni::get);
-                Some(Sight { vrf, host, vni })
-            }
-            KernelKey::Route(table, prefix, EXPOSING_METRIC) => {
-                let vrf = names::vrf(Vni::new(table)?);
-                Some(Sight { vrf, host: prefix.addr(), vni: Some(table) })
-            }
-            _ => None,
-        }
+    /// What bgpd is to have of what attracts traffic by this key.
+    fn sight_of(&self, key: &KernelKey) -> Option<Sight> {
+        let (vrf, host) = self.core.attracted(key)?;
+        let is_plain = vrf == self.config.underlay.vrf;
+        let vni = names::vni_of(&vrf).filter(|_| !is_plain).map(Vni::get);
+        Some(Sight { vrf, host, vni })
     }
 
     /// bgpd has it, or it is not waited for any longer.

@@ -1,11 +1,14 @@
 //! What attracts traffic: an address that BGP takes from the kernel, in one of two shapes. On a VNI's dummy (`expose =
 //! dummy`), or as a host route in the VRF's table by the router's gateway (`expose = routes`), which the kernel takes in
 //! constant time however many there are. A VRF that is itself a port of the bridge has no device for such routes, and
-//! keeps its dummy. Pure: of the tenant and the configuration alone, never of facts that may be unknown for a while.
+//! keeps its dummy. Which shape it is depends on the tenant and the configuration alone, never on facts that may be unknown
+//! for a while.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
+    Reconciler,
+    core::Core,
     frame,
     object::{Key, Object},
 };
@@ -19,18 +22,78 @@ use crate::{
 /// The address by which an object attracts traffic; None: it does not.
 pub fn attracts(object: &Object) -> Option<IpAddr> {
     match object {
-        Object::Kernel(KernelObject::Address(address)) => Some(address.ip),
-        Object::Kernel(KernelObject::Route(route)) => route.exposes().then(|| route.prefix.addr()),
+        Object::Kernel(object) => attracting(&object.key()),
         _ => None,
     }
 }
 
 /// The same, by the key alone.
-pub fn attracting(key: &Key) -> Option<IpAddr> {
+pub fn attracting(key: &KernelKey) -> Option<IpAddr> {
     match key {
-        Key::Kernel(KernelKey::Address(_, ip, _)) => Some(*ip),
-        Key::Kernel(KernelKey::Route(_, prefix, EXPOSING_METRIC)) => Some(prefix.addr()),
+        KernelKey::Address(_, ip, _) => Some(*ip),
+        KernelKey::Route(_, prefix, EXPOSING_METRIC) => Some(prefix.addr()),
         _ => None,
+    }
+}
+
+impl Core {
+    /// The address that attracts traffic by this key, with the VRF that it does so in.
+    pub(super) fn attracted(&self, key: &KernelKey) -> Option<(IfName, IpAddr)> {
+        let ip = attracting(key)?;
+        let vrf = match *key {
+            KernelKey::Address(dev, ..) => self.master_of(dev)?,
+            KernelKey::Route(table, ..) => names::vrf(Vni::new(table)?),
+            _ => return None,
+        };
+        Some((vrf, ip))
+    }
+
+    fn master_of(&self, dev: IfName) -> Option<IfName> {
+        match self.actual(&KernelKey::Link(dev).into()) {
+            Some(Object::Kernel(KernelObject::Link(link))) => link.master,
+            _ => None,
+        }
+    }
+}
+
+impl Reconciler {
+    /// The object by which an address of a VNI, or of the BGP mode, attracts traffic.
+    pub(super) fn exposed_of(&self, vni: Option<Vni>, ip: IpAddr) -> Object {
+        match vni {
+            Some(vni) => self.exposed(vni, ip),
+            None => KernelObject::Address(Address::host(self.config.underlay.nic, ip)).into(),
+        }
+    }
+
+    /// That of a VNI.
+    pub(super) fn exposed(&self, vni: Vni, ip: IpAddr) -> Object {
+        self.ways_of(vni).object(vni, ip)
+    }
+
+    /// The routes by which a VNI's addresses are exposed.
+    pub(super) fn ways_of(&self, vni: Vni) -> &Ways {
+        self.ways.get(&vni).unwrap_or(&NONE)
+    }
+
+    /// How a VNI's addresses are exposed may have changed: what was wished in another shape is wished no more.
+    pub(super) fn update_ways(&mut self, vni: Vni) {
+        let ways = self.intent.tenant(vni).map(|tenant| Ways::of(tenant, &self.config)).unwrap_or_default();
+        if *self.ways_of(vni) == ways {
+            return;
+        }
+        let is_wished = self.core.tally(vni.into()).objects > 0;
+        let addresses: Vec<_> = self.intent.addresses_of(vni, None).filter(|_| is_wished).collect();
+        let before: Vec<Key> = addresses.iter().map(|ip| self.exposed(vni, *ip).key()).collect();
+        match ways.is_empty() {
+            true => self.ways.remove(&vni),
+            false => self.ways.insert(vni, ways),
+        };
+        for (ip, before) in addresses.into_iter().zip(before) {
+            if before != self.exposed(vni, ip).key() {
+                self.core.unwish(before, vni.into());
+            }
+            self.update_address(vni, ip);
+        }
     }
 }
 
@@ -42,6 +105,9 @@ pub struct Ways {
     /// By its subnet, where a VM's address leads. No two subnets of a tenant overlap.
     subnets: BTreeMap<Prefix, (IpAddr, IfName)>,
 }
+
+/// Those of who has dummies alone.
+static NONE: Ways = Ways { gateways: BTreeMap::new(), subnets: BTreeMap::new() };
 
 impl Ways {
     /// Those of a tenant.

@@ -147,14 +147,10 @@ impl Frame {
         self.push(FrrObject::Vrf(VrfVni { vrf, vni: Some(tenant.vni.get()), up: true }));
         let settings = BgpSettings {
             router_id: node.router_id(config),
-            redistribute_ipv4: sources,
-            redistribute_ipv6: sources,
-            less_preferred: false,
-            advertise_ipv4: true,
-            advertise_ipv6: true,
             rd: tenant.rd,
             import: tenant.import.clone(),
             export: tenant.export.clone(),
+            ..BgpSettings::advertising(sources)
         };
         self.push(FrrObject::Bgp(BgpVrf { vrf, asn: tenant.asn, settings }));
     }

@@ -5,7 +5,7 @@
 //! many prefixes as it had is not counted again. FRR's plane takes its time over it. Pure: time is passed in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -52,8 +52,9 @@ pub struct Counting {
     counts: BTreeMap<Part, Count>,
     /// How many prefixes the table of a part's VRF had, whoever's, when it was last counted.
     totals: BTreeMap<Part, usize>,
-    /// What is to be counted, since when, and whether something of it has changed.
-    due: BTreeMap<Part, (Instant, bool)>,
+    /// What is to be counted, since when, the longest first; and whether something of it has changed.
+    due: VecDeque<(Instant, Part)>,
+    has_changed: BTreeMap<Part, bool>,
     /// What was asked and is not answered, and when bgpd was last heard.
     asked: Option<(BTreeMap<IfName, Part>, Instant)>,
     /// Not before this.
@@ -63,13 +64,17 @@ pub struct Counting {
 impl Counting {
     /// Something of a part has changed.
     pub fn changed(&mut self, part: Part, now: Instant) {
-        self.due.entry(part).or_insert((now, true)).1 = true;
+        self.look(std::iter::once(part), now);
+        self.has_changed.insert(part, true);
     }
 
     /// A look at these parts is due.
     fn look(&mut self, parts: impl Iterator<Item = Part>, now: Instant) {
         for part in parts {
-            self.due.entry(part).or_insert((now, false));
+            if let Entry::Vacant(vacant) = self.has_changed.entry(part) {
+                vacant.insert(false);
+                self.due.push_back((now, part));
+            }
         }
     }
 
@@ -87,20 +92,15 @@ impl Counting {
         if let Some((_, heard)) = &self.asked {
             return Some(*heard + PATIENCE);
         }
-        let first = self.due.values().map(|(since, _)| *since + SETTLE).min()?;
+        let first = self.due.front()?.0 + SETTLE;
         Some(self.pause.map_or(first, |pause| pause.max(first)))
     }
 
     /// The parts that were due first.
     fn take_due(&mut self, now: Instant) -> Vec<(Part, bool)> {
-        let ripe = self.due.iter().filter(|(_, (since, _))| *since + SETTLE <= now);
-        let mut ripe: Vec<_> = ripe.map(|(part, (since, changed))| (*since, *part, *changed)).collect();
-        ripe.sort();
-        ripe.truncate(AT_ONCE);
-        for (_, part, _) in &ripe {
-            self.due.remove(part);
-        }
-        ripe.into_iter().map(|(_, part, changed)| (part, changed)).collect()
+        let ripe = self.due.iter().take(AT_ONCE).take_while(|(since, _)| *since + SETTLE <= now).count();
+        let ripe = self.due.drain(..ripe);
+        ripe.map(|(_, part)| (part, self.has_changed.remove(&part).unwrap_or_default())).collect()
     }
 }
 
@@ -213,7 +213,7 @@ impl Reconciler {
     fn by_part(&self, part: Part, hosts: &BTreeSet<IpAddr>) -> BTreeMap<Part, usize> {
         let mut counts = BTreeMap::new();
         for &host in hosts {
-            if let Some((owner, _)) = self.core.wished.get(&self.exposed_of(part, host).key()) {
+            if let Some((owner, _)) = self.core.wished.get(&self.exposed_of(part.vni(), host).key()) {
                 *counts.entry(owner.counted()).or_default() += 1;
             }
         }

@@ -4,15 +4,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{
-    Drain, Reconciler,
-    object::{Key, Object},
-    slice::Trouble,
-};
-use crate::{
-    model::{Prefix, Vni},
-    planes::kernel::object::{Address, KernelObject},
-};
+use super::{Drain, Reconciler, slice::Trouble};
+use crate::model::{Prefix, Vni};
 
 /// Why an address of a drained node does not stand.
 const DRAINED: &str = "this node is drained; `bgp-agent undrain` takes it back";
@@ -68,8 +61,7 @@ impl Reconciler {
     }
 
     fn prefix(&self, vni: Option<Vni>, address: IpAddr, of: &'static str) -> PrefixStatus {
-        let plain = || Object::from(KernelObject::Address(Address::host(self.config.underlay.nic, address)));
-        let key: Key = vni.map_or_else(plain, |vni| self.exposed(vni, address)).key();
+        let key = self.exposed_of(vni, address).key();
         let stands = self.core.actual(&key).is_some();
         let (state, reason) = match self.core.standing(&key) {
             None if stands => ("kernel", None),

@@ -1,9 +1,9 @@
 //! What zebra has lost of what the kernel told it: after a loss, what BGP originates is compared with what stands, and only
 //! what differs is told again.
 //!
-//! An address (or the route that exposes it) that BGP lacks is taken away and put back; one that it has though it is gone is put back and taken away; the
-//! kernel tells both anew. Where zebra does not have a tenant's L3VNI up, the tenant's links are told again. Two looks must
-//! agree, so that what is only on its way is left alone. Pure: time is passed in.
+//! An address (or the route that exposes it) that BGP lacks is taken away and put back; one that it has though it is gone is
+//! put back and taken away; the kernel tells both anew. Where zebra does not have a tenant's L3VNI up, the tenant's links are
+//! told again. Two looks must agree, so that what is only on its way is left alone. Pure: time is passed in.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     intent::{Tenant, names},
-    model::{IfName, Vni},
+    model::IfName,
     planes::{
         Backlog, Command,
         frr::{object::FrrKey, question::Question},
@@ -143,19 +143,11 @@ impl Reconciler {
             let stale = hosts.difference(&stood).filter(is_stale);
             found.extend(stood.difference(&hosts).chain(stale).copied());
         }
-        let found: Vec<Object> = found.into_iter().map(|ip| self.exposed_of(part, ip)).collect();
+        let found: Vec<Object> = found.into_iter().map(|ip| self.exposed_of(part.vni(), ip)).collect();
         let State::Asked(look) = &mut self.survey.state else { return };
         look.found.extend(found.into_iter().map(|object| (object.key(), (part, object))));
         if look.owed.is_empty() {
             self.surveyed(now);
-        }
-    }
-
-    /// The object by which an address of a tenant, or of the BGP mode, attracts traffic.
-    pub(super) fn exposed_of(&self, part: Part, ip: IpAddr) -> Object {
-        match part.vni() {
-            Some(vni) => self.exposed(vni, ip),
-            None => KernelObject::Address(Address::host(self.config.underlay.nic, ip)).into(),
         }
     }
 
@@ -207,23 +199,11 @@ impl Core {
 
     /// Addresses by the VRF that their link is in, and exposing routes by that of their table.
     fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
-        let held = self.actual.values().filter_map(|object| match &**object {
-            Object::Kernel(KernelObject::Address(address)) => {
-                Some((self.master_of(address.dev)?, address.ip))
-            }
-            Object::Kernel(KernelObject::Route(route)) if route.exposes() => {
-                Some((names::vrf(Vni::new(route.table)?), route.prefix.addr()))
-            }
+        let held = self.actual.keys().filter_map(|key| match key {
+            Key::Kernel(key) => self.attracted(key),
             _ => None,
         });
         held.collect()
-    }
-
-    pub(super) fn master_of(&self, dev: IfName) -> Option<IfName> {
-        match self.actual(&KernelKey::Link(dev).into()) {
-            Some(Object::Kernel(KernelObject::Link(link))) => link.master,
-            _ => None,
-        }
     }
 
     /// The links of tenants whose L3VNI is wished and that zebra does not have up.

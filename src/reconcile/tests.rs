@@ -11,6 +11,7 @@ mod hung;
 mod leftovers;
 mod plain;
 mod reload;
+mod rig;
 mod survey;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -18,6 +19,7 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::prelude::*;
 
 use self::events::{Event, event};
+pub(super) use self::rig::Rig;
 use super::*;
 use crate::{
     model::OfPort,
@@ -33,74 +35,6 @@ use crate::{
         rows::{Cloud, Step, step},
     },
 };
-
-/// A node with its peers, its reconciler and its cloud.
-pub(super) struct Rig {
-    pub(super) peers: Peers,
-    pub(super) reconciler: Reconciler,
-    config: Config,
-    pub(super) cloud: Cloud,
-    pub(super) now: Instant,
-}
-
-impl Rig {
-    pub(super) fn new(cloud: Cloud) -> Self {
-        Self::with(cloud, Config::default())
-    }
-
-    fn with(cloud: Cloud, config: Config) -> Self {
-        let reconciler = Reconciler::new(config.clone());
-        let mut rig = Self { peers: Peers::new(), reconciler, config, cloud, now: Instant::now() };
-        rig.connect();
-        rig
-    }
-
-    fn connect(&mut self) {
-        self.peers.connect(&mut self.reconciler, self.now);
-        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
-        self.reconciler.southbound_whole();
-    }
-
-    /// The cloud's rows as they are now, and everything that follows from them.
-    pub(super) fn run(&mut self) -> usize {
-        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
-        self.peers.run(&mut self.reconciler, &mut self.now)
-    }
-
-    /// Whatever happened: a second pass writes nothing, and neither does an agent that comes anew to the same world. Gives
-    /// the status before that.
-    fn rests(&mut self) -> Result<Status, TestCaseError> {
-        self.now += Duration::from_secs(3600);
-        self.run();
-        self.reconciler.read_all();
-        prop_assert_eq!(self.run(), 0);
-        let status = self.status();
-        self.restart();
-        let writes = self.run();
-        prop_assert_eq!(writes, 0, "{:?}", &self.peers.journal[self.peers.journal.len() - writes..]);
-        Ok(status)
-    }
-
-    pub(super) fn restart(&mut self) {
-        self.reconciler = Reconciler::new(self.config.clone());
-        self.connect();
-    }
-
-    fn has(&self, key: impl Into<Key>) -> bool {
-        self.peers.objects.contains_key(&key.into())
-    }
-
-    /// What stands but for what was there before the agent.
-    fn ours(&self) -> BTreeSet<String> {
-        let fresh = Peers::new();
-        let added = self.peers.objects.iter().filter(|(key, _)| !fresh.objects.contains_key(key));
-        added.map(|(_, object)| format!("{object:?}")).collect()
-    }
-
-    fn status(&self) -> Status {
-        self.reconciler.status(self.now)
-    }
-}
 
 fn name(text: &str) -> IfName {
     text.parse().unwrap()

@@ -185,9 +185,7 @@ fn base(node: &Node, config: &Config) -> Frame {
     frame.push(link(options.nic, LinkKind::Dummy, Some(options.vrf), quiet));
     let settings = BgpSettings {
         router_id: options.router_id.or_else(|| node.router_id(config)),
-        redistribute_ipv4: Sources::wished(true, false),
-        redistribute_ipv6: Sources::wished(true, false),
-        ..BgpSettings::default()
+        ..BgpSettings::redistributing(Sources::wished(true, false))
     };
     frame.push(FrrObject::Bgp(BgpVrf { vrf: options.vrf, asn: config.bgp_as, settings }));
     frame.push(FrrObject::Leak(Leak { vrf: options.vrf, ipv4: true, ipv6: true }));

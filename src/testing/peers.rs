@@ -1,6 +1,8 @@
 //! A node's peers as far as the reconciler sees them: objects that stand, side effects as the real ones have them,
 //! refusals as the real ones make them, and faults on demand. Speaks reports and commands, no wire bytes.
 
+mod bgp;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
@@ -15,8 +17,8 @@ use crate::{
         Change, Command, Operation, Outcome, Report, Verb,
         flows::object::{BridgePort, FlowsKey, FlowsObject},
         frr::{
-            object::{BgpBase, FrrKey, FrrObject, UnusedMaps},
-            question::{Answer, Held, Question, ToCount},
+            object::{BgpBase, FrrKey, FrrObject},
+            question::Question,
         },
         kernel::object::{KernelKey, KernelObject, Link, LinkKind, NextHop, Route},
         vswitch::object::{OvsBridge, OvsPort, OvsSettings, PortName, VswitchKey, VswitchObject},
@@ -245,62 +247,6 @@ impl Peers {
         self.objects.insert(key, object);
     }
 
-    /// zebra hears of an address, and BGP of it.
-    fn hear(&mut self, object: &Object, stands: bool) {
-        let told = match object {
-            Object::Kernel(KernelObject::Address(address)) => (address.dev, address.ip),
-            Object::Kernel(KernelObject::Route(route)) if route.exposes() => {
-                let Some(vni) = Vni::new(route.table) else { return };
-                (names::dummy(vni), route.prefix.addr())
-            }
-            _ => return,
-        };
-        match stands {
-            _ if self.deaf => false,
-            true => self.bgp.insert(told),
-            false => self.bgp.remove(&told),
-        };
-    }
-
-    /// What bgpd tells of prefixes.
-    fn tell(&mut self, question: Question) -> Vec<Answer> {
-        self.questions.push(question.clone());
-        match question {
-            Question::Originated(vrfs) => {
-                let tell = |vrf| Answer::Originated { vrf, hosts: Some(self.originated(vrf)) };
-                vrfs.into_iter().map(tell).collect()
-            }
-            Question::Count(vrfs) => vrfs.into_iter().map(|vrf| self.count(vrf)).collect(),
-            // Who waits for one that does not come is not answered.
-            Question::Sight(what) if self.originated(what.vrf).contains(&what.host) => {
-                vec![Answer::Sighted { what, seen: true }]
-            }
-            Question::Sight(_) => Vec::new(),
-        }
-    }
-
-    fn count(&self, ToCount { vrf, vni, known }: ToCount) -> Answer {
-        let hosts = self.originated(vrf);
-        let total = Some(hosts.len());
-        let type5 = vni.map(|_| hosts.clone()).unwrap_or_default();
-        let held = (known != total).then_some(Held { bgpd: hosts, type5 });
-        Answer::Counted { vrf, total, held }
-    }
-
-    /// bgpd's route-maps of ours are told of where no instance names them any more.
-    fn settle_maps(&mut self) {
-        let uses =
-            |object: &Object| matches!(object, Object::Frr(FrrObject::Bgp(bgp)) if bgp.settings.uses_maps());
-        let used = self.objects.values().any(uses);
-        let key: Key = FrrKey::Maps.into();
-        match (used, self.objects.contains_key(&key)) {
-            (true, true) => self.take(&key),
-            (false, false) if self.has_maps => self.put(FrrObject::Maps(UnusedMaps)),
-            _ => {}
-        }
-        self.has_maps |= used;
-    }
-
     /// The kernel takes no route by a gateway whose address a link of the same VRF has.
     fn is_refused(&self, route: &Route) -> bool {
         let NextHop::Via(IpAddr::V6(gateway), _) = route.next_hop else { return false };
@@ -309,12 +255,6 @@ impl Peers {
                 && names::vni_of(&address.dev).map(Vni::get) == Some(route.table))
         };
         route.exposes() && self.objects.values().any(holds)
-    }
-
-    /// What the VRF of a VNI, or that of the BGP mode, originates, as bgpd would tell it.
-    fn originated(&self, vrf: IfName) -> BTreeSet<IpAddr> {
-        let dummy = names::vni_of(&vrf).map_or(name("bgp-nic"), names::dummy);
-        self.bgp.iter().filter(|(dev, _)| *dev == dummy).map(|(_, ip)| *ip).collect()
     }
 
     /// Something is gone, by whoever's hand, with what goes along with it.

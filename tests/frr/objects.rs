@@ -29,15 +29,10 @@ pub fn vrf_up(number: u32) -> FrrObject {
 pub fn bgp(asn: u32, number: u32, targets: &[&str]) -> FrrObject {
     let targets = || targets.iter().map(|target| target.parse::<RouteTarget>().unwrap()).collect();
     let settings = BgpSettings {
-        router_id: None,
-        redistribute_ipv4: Sources::wished(true, false),
-        redistribute_ipv6: Sources::wished(true, false),
-        less_preferred: false,
-        advertise_ipv4: true,
-        advertise_ipv6: true,
         rd: Some(format!("10.0.0.1:{number}").parse().unwrap()),
         import: targets(),
         export: targets(),
+        ..BgpSettings::advertising(Sources::wished(true, false))
     };
     bgp_with(asn, number, settings)
 }

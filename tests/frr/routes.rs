@@ -12,9 +12,7 @@ use super::{
 
 /// The instance of vrf-1001 as it is wished.
 fn wish(less_preferred: bool) -> FrrObject {
-    let routes = Sources::wished(false, true);
-    let shape =
-        BgpSettings { redistribute_ipv4: routes, redistribute_ipv6: routes, ..BgpSettings::default() };
+    let shape = BgpSettings::redistributing(Sources::wished(false, true));
     bgp_with(64999, 1001, BgpSettings { less_preferred, ..shape })
 }
 

@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::{Chain, Target};
 use crate::{
-    cli::{peers::vty::Vty, status::own_path},
+    cli::peers::vty::Vty,
     config::{Config, Expose},
     intent::names,
     model::{MacAddr, Prefix},
-    planes::{frr::object::RouteMap, kernel::object::EXPOSING_METRIC},
+    planes::{
+        frr::{decode::OWN_WEIGHT, object::RouteMap},
+        kernel::object::EXPOSING_METRIC,
+    },
 };
-
-/// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
-const OWN_WEIGHT: u64 = 32768;
 
 /// Looks at FRR.
 pub fn examine(config: &Config, target: &Target, router_mac: Option<MacAddr>, chain: &mut Chain) {
@@ -157,6 +157,15 @@ fn has(communities: &str, wanted: &str) -> bool {
 
 fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The path that this node originates itself, among those of a route: in one list, or in lists of one.
+fn own_path(paths: &Value) -> Option<&Value> {
+    let mut each = paths.as_array()?.iter().flat_map(|path| match path {
+        Value::Array(one) => &**one,
+        path => std::slice::from_ref(path),
+    });
+    each.find(|path| path["weight"] == OWN_WEIGHT)
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use crate::{cli::peers::vty::Vty, config::Config, intent::names, model::Vni, planes::frr::decode};
 
-/// The weight of what an instance originates itself (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h).
-const OWN_WEIGHT: u64 = 32768;
-
 /// Puts `bgpd` and `type5` into the prefixes of every tenant in this status.
 pub fn add(status: &mut Value, config: &Config) -> Result<(), String> {
     let mut bgpd = Vty::open(&config.frr_socket_dir, "bgpd")?;
@@ -39,13 +36,4 @@ fn type5_routes(bgpd: &mut Vty, vni: Vni) -> Result<usize, String> {
     let Some(rd) = decode::rd(&shown) else { return Ok(0) };
     let routes = bgpd.show(&format!("show bgp l2vpn evpn route rd {rd} type prefix json"))?;
     Ok(decode::type5(&routes, Some(vni.get())).map_or(0, |hosts| hosts.len()))
-}
-
-/// The path that this node originates itself, among those of a route: in one list, or in lists of one.
-pub fn own_path(paths: &Value) -> Option<&Value> {
-    let mut each = paths.as_array()?.iter().flat_map(|path| match path {
-        Value::Array(one) => &**one,
-        path => std::slice::from_ref(path),
-    });
-    each.find(|path| path["weight"] == OWN_WEIGHT)
 }

@@ -14,7 +14,7 @@ mod vrf;
 pub use bgp::{Bgp, bgp};
 pub use evpn::l3vnis;
 pub use maps::{Maps, maps};
-pub use originated::{is_originated, originated, rd, total, type5};
+pub use originated::{OWN_WEIGHT, is_originated, originated, rd, total, type5};
 pub use vrf::{vrf_blocks, vrf_list};
 
 use crate::model::Asn;

@@ -102,15 +102,10 @@ fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     let mut lines = if wish.settings.uses_maps() { missing_maps(&seen.maps) } else { Vec::new() };
     lines.push(Line::RouterBgp(wish.asn, wish.vrf));
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
+    let drains = (old.less_preferred, wish.settings.less_preferred);
     let families = [
-        (
-            Family::Ipv4,
-            redistribute(old.redistribute_ipv4, wish.settings.redistribute_ipv4, &old, &wish.settings),
-        ),
-        (
-            Family::Ipv6,
-            redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, &old, &wish.settings),
-        ),
+        (Family::Ipv4, redistribute(old.redistribute_ipv4, wish.settings.redistribute_ipv4, drains)),
+        (Family::Ipv6, redistribute(old.redistribute_ipv6, wish.settings.redistribute_ipv6, drains)),
         (Family::Evpn, evpn(stands, &old, &wish.settings, derived_target(wish, seen))),
     ];
     for (family, inner) in families.into_iter().filter(|(_, inner)| !inner.is_empty()) {
@@ -151,25 +146,21 @@ fn missing_maps(seen: &Maps) -> Vec<Line> {
     let missing = ROUTE_MAPS.into_iter().filter(|map| seen.seen.get(map) != Some(&true));
     let lines = missing.flat_map(|map| {
         let changed = seen.seen.contains_key(&map).then_some(Line::NoRouteMap(map));
-        changed.into_iter().chain(map_body(map)).chain([Line::ExitMap])
+        changed.into_iter().chain(Line::of_map(map)).chain([Line::ExitMap])
     });
     lines.collect()
 }
 
-/// What one of our route-maps is made of.
-pub fn map_body(map: RouteMap) -> [Line; 3] {
-    [Line::RouteMap(map), Line::MatchExposed, Line::SetMed(map.med())]
-}
-
-/// One family's lines. What is new comes before what is old goes.
-fn redistribute(stands: Sources, wished: Sources, old: &BgpSettings, wish: &BgpSettings) -> Vec<Line> {
+/// One family's lines, of an instance that was less preferred or not, and is to be or not. What is new comes before what is
+/// old goes.
+fn redistribute(stands: Sources, wished: Sources, drains: (bool, bool)) -> Vec<Line> {
     let kernel = match (stands.kernel, wished.kernel) {
         (Kernel::No, Kernel::No) => None,
         (_, Kernel::No) => Some(Line::NoRedistributeKernel),
-        (Kernel::Ours, _) if old.less_preferred == wish.less_preferred => None,
-        _ => Some(Line::RedistributeKernel(RouteMap::of(wish.less_preferred))),
+        (Kernel::Ours, _) if drains.0 == drains.1 => None,
+        _ => Some(Line::RedistributeKernel(RouteMap::of(drains.1))),
     };
-    let connected = connected(stands.connected, wished.connected, old, wish);
+    let connected = connected(stands.connected, wished.connected, drains);
     let mut lines: Vec<Line> = kernel.into_iter().chain(connected).collect();
     lines.sort_by_key(|line| matches!(line, Line::Redistribute(false) | Line::NoRedistributeKernel));
     lines
@@ -177,12 +168,12 @@ fn redistribute(stands: Sources, wished: Sources, old: &BgpSettings, wish: &BgpS
 
 /// A metric that is to change is said whether the line is there already or not: bgpd takes it over in place. Back to none at
 /// all would withdraw every prefix for a moment, and 0 is the same.
-fn connected(stands: Connected, wished: Connected, old: &BgpSettings, wish: &BgpSettings) -> Option<Line> {
+fn connected(stands: Connected, wished: Connected, drains: (bool, bool)) -> Option<Line> {
     if wished == Connected::No {
         return (stands == Connected::Ours).then_some(Line::Redistribute(false));
     }
     let is_there = stands != Connected::No;
-    match (old.less_preferred, wish.less_preferred) {
+    match drains {
         (was, true) if !was || !is_there => Some(Line::RedistributeMetric(DRAIN_METRIC)),
         (true, false) if is_there => Some(Line::RedistributeMetric(0)),
         _ => (!is_there).then_some(Line::Redistribute(true)),

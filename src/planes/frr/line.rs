@@ -126,6 +126,13 @@ pub enum Direction {
     Export,
 }
 
+impl Line {
+    /// What one of our route-maps is made of, as it is said and as it is shown.
+    pub fn of_map(map: RouteMap) -> [Self; 3] {
+        [Self::RouteMap(map), Self::MatchExposed, Self::SetMed(map.med())]
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

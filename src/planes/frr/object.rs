@@ -224,6 +224,16 @@ impl FrrObject {
 }
 
 impl BgpSettings {
+    /// What takes in the prefixes of both families from these, and nothing else.
+    pub fn redistributing(sources: Sources) -> Self {
+        Self { redistribute_ipv4: sources, redistribute_ipv6: sources, ..Self::default() }
+    }
+
+    /// The same, and both families are advertised as type-5 routes: a tenant's, with FRR's own rd and route targets.
+    pub fn advertising(sources: Sources) -> Self {
+        Self { advertise_ipv4: true, advertise_ipv6: true, ..Self::redistributing(sources) }
+    }
+
     /// Whether a line of it names a route-map of ours.
     pub fn uses_maps(&self) -> bool {
         [self.redistribute_ipv4, self.redistribute_ipv6].iter().any(|sources| sources.kernel != Kernel::No)

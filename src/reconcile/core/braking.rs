@@ -46,8 +46,9 @@ impl Core {
     /// The addresses that are held.
     pub fn braked(&self) -> Vec<Leaving> {
         let leaving = |key: &Key| {
+            let Key::Kernel(kernel) = key else { return None };
             let part = self.open.get(key).and_then(|open| open.slice)?;
-            Some(Leaving { key: key.clone(), part, ip: exposed::attracting(key)? })
+            Some(Leaving { key: key.clone(), part, ip: exposed::attracting(kernel)? })
         };
         self.brake.held().filter_map(leaving).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::statements;
 use crate::planes::frr::{
-    encode::map_body,
+    line::Line,
     object::{ROUTE_MAPS, RouteMap},
 };
 
@@ -37,7 +37,7 @@ pub fn maps(text: &str) -> Maps {
         }
     }
     let is_whole = |map: RouteMap, lines: &[String]| {
-        lines.iter().cloned().eq(map_body(map).iter().map(ToString::to_string))
+        lines.iter().cloned().eq(Line::of_map(map).iter().map(ToString::to_string))
     };
     Maps { seen: read.into_iter().map(|(map, lines)| (map, is_whole(map, &lines))).collect() }
 }

@@ -30,7 +30,7 @@ struct Path {
 }
 
 /// The weight of what is redistributed (BGP_ATTR_DEFAULT_WEIGHT in bgpd/bgp_attr.h), as nothing that was imported has it.
-const OWN_WEIGHT: u32 = 32768;
+pub const OWN_WEIGHT: u32 = 32768;
 
 impl Path {
     /// Redistributed routes have no neighbour: bgpd calls theirs `(unspec)`.

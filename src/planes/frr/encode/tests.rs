@@ -23,15 +23,10 @@ fn instance(asn: u32, settings: BgpSettings) -> FrrObject {
 fn wished(rd: Option<&str>, targets: &[&str]) -> BgpSettings {
     let list = || targets.iter().map(|target| target.parse().unwrap()).collect();
     BgpSettings {
-        router_id: None,
-        redistribute_ipv4: Sources::wished(true, false),
-        redistribute_ipv6: Sources::wished(true, false),
-        less_preferred: false,
-        advertise_ipv4: true,
-        advertise_ipv6: true,
         rd: rd.map(|rd| rd.parse().unwrap()),
         import: list(),
         export: list(),
+        ..BgpSettings::advertising(Sources::wished(true, false))
     }
 }
 

@@ -106,15 +106,12 @@ impl Inquiry {
 }
 
 async fn is_there(bgpd: &mut Peer, what: Sight) -> Result<bool, Lost> {
-    let line = match what.vni {
-        Some(_) => Line::ShowHostRoutes(what.host),
-        None => Line::ShowHost(what.vrf, what.host),
-    };
-    let [text] = ask(bgpd, [line]).await?;
-    Ok(match what.vni {
-        Some(_) => decode::type5(&text, what.vni).is_some_and(|hosts| hosts.contains(&what.host)),
-        None => decode::is_originated(&text),
-    })
+    if what.vni.is_none() {
+        let [text] = ask(bgpd, [Line::ShowHost(what.vrf, what.host)]).await?;
+        return Ok(decode::is_originated(&text));
+    }
+    let [text] = ask(bgpd, [Line::ShowHostRoutes(what.host)]).await?;
+    Ok(decode::type5(&text, what.vni).is_some_and(|hosts| hosts.contains(&what.host)))
 }
 
 /// The host prefixes that the instance of a VRF originates; None: bgpd does not say, as where there is no instance.

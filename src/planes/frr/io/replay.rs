@@ -118,15 +118,10 @@ fn block(vni: Option<u32>, up: bool) -> FrrObject {
 fn instance() -> FrrObject {
     let target = || ["64999:1001".parse().unwrap()].into();
     let settings = BgpSettings {
-        router_id: None,
-        redistribute_ipv4: Sources::wished(true, false),
-        redistribute_ipv6: Sources::wished(true, false),
-        less_preferred: false,
-        advertise_ipv4: true,
-        advertise_ipv6: true,
         rd: Some("10.0.0.1:5".parse().unwrap()),
         import: target(),
         export: target(),
+        ..BgpSettings::advertising(Sources::wished(true, false))
     };
     FrrObject::Bgp(BgpVrf { vrf: "vrf-1001".parse().unwrap(), asn: "64999".parse().unwrap(), settings })
 }

@@ -1,0 +1,75 @@
+//! A node for the tests: its reconciler, fakes of its peers, and the cloud that it is part of.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A node with its peers, its reconciler and its cloud.
+pub(in crate::reconcile) struct Rig {
+    pub(in crate::reconcile) peers: Peers,
+    pub(in crate::reconcile) reconciler: Reconciler,
+    pub(in crate::reconcile) config: Config,
+    pub(in crate::reconcile) cloud: Cloud,
+    pub(in crate::reconcile) now: Instant,
+}
+
+impl Rig {
+    pub(in crate::reconcile) fn new(cloud: Cloud) -> Self {
+        Self::with(cloud, Config::default())
+    }
+
+    pub(in crate::reconcile) fn with(cloud: Cloud, config: Config) -> Self {
+        let reconciler = Reconciler::new(config.clone());
+        let mut rig = Self { peers: Peers::new(), reconciler, config, cloud, now: Instant::now() };
+        rig.connect();
+        rig
+    }
+
+    pub(in crate::reconcile) fn connect(&mut self) {
+        self.peers.connect(&mut self.reconciler, self.now);
+        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
+        self.reconciler.southbound_whole();
+    }
+
+    /// The cloud's rows as they are now, and everything that follows from them.
+    pub(in crate::reconcile) fn run(&mut self) -> usize {
+        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
+        self.peers.run(&mut self.reconciler, &mut self.now)
+    }
+
+    /// Whatever happened: a second pass writes nothing, and neither does an agent that comes anew to the same world. Gives
+    /// the status before that.
+    pub(in crate::reconcile) fn rests(&mut self) -> Result<Status, TestCaseError> {
+        self.now += Duration::from_secs(3600);
+        self.run();
+        self.reconciler.read_all();
+        prop_assert_eq!(self.run(), 0);
+        let status = self.status();
+        self.restart();
+        let writes = self.run();
+        prop_assert_eq!(writes, 0, "{:?}", &self.peers.journal[self.peers.journal.len() - writes..]);
+        Ok(status)
+    }
+
+    pub(in crate::reconcile) fn restart(&mut self) {
+        self.reconciler = Reconciler::new(self.config.clone());
+        self.connect();
+    }
+
+    pub(in crate::reconcile) fn has(&self, key: impl Into<Key>) -> bool {
+        self.peers.objects.contains_key(&key.into())
+    }
+
+    /// What stands but for what was there before the agent.
+    pub(in crate::reconcile) fn ours(&self) -> BTreeSet<String> {
+        let fresh = Peers::new();
+        let added = self.peers.objects.iter().filter(|(key, _)| !fresh.objects.contains_key(key));
+        added.map(|(_, object)| format!("{object:?}")).collect()
+    }
+
+    pub(in crate::reconcile) fn status(&self) -> Status {
+        self.reconciler.status(self.now)
+    }
+}
