@@ -103,7 +103,7 @@ impl Reconciler {
             self.underlay.networks.extend(self.bgp.networks());
             self.put_frame(Part::Base, base(&self.core.node, &self.config));
         }
-        for network in std::mem::take(&mut self.underlay.networks) {
+        while let Some(network) = self.underlay.networks.pop_first() {
             self.update_network(network);
         }
         for to in std::mem::take(&mut self.underlay.destinations) {
@@ -122,6 +122,10 @@ impl Reconciler {
             None => self.underlay.ties.remove(&network),
         };
         if before != tie {
+            // A VLAN device that this network gives up may be another's, too, which then wishes it anew.
+            let device = before.map(|tie| tie.device);
+            let others = self.underlay.ties.iter().filter(|(_, tie)| Some(tie.device) == device);
+            self.underlay.networks.extend(others.map(|(other, _)| *other).filter(|other| *other != network));
             let on_it = self.bgp.exposures().filter(|(_, exposure)| exposure.network == network);
             self.underlay.destinations.extend(on_it.map(|(to, _)| *to));
         }

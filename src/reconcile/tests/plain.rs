@@ -357,6 +357,29 @@ fn an_address_that_is_left_to_a_network_that_waits_is_not_offered_any_more() {
 }
 
 #[test]
+fn a_vlan_that_two_provider_networks_share_stands_until_both_have_left() {
+    let ports = [("0", "prov-0", "172.24.4.51"), ("1", "prov-1", "172.24.4.52")];
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut cloud = Cloud::empty();
+        for (port, network, ip) in ports {
+            cloud.localnet(&format!("provnet-{port}"), network, "physnet1", Some(100));
+            cloud.workload(port, network, Some("gw1"), &[&format!("fa:16:3e:01:00:33 {ip}")]);
+        }
+        let mut rig = plain(cloud);
+        rig.cloud.workload(ports[first].0, ports[first].1, Some("gw2"), &[]);
+        rig.run();
+        assert!(
+            rig.has(link("br-ex.100")) && rig.has(address("bgp-nic", ports[second].2)),
+            "{:?}",
+            texts(&rig)
+        );
+        rig.cloud.workload(ports[second].0, ports[second].1, Some("gw2"), &[]);
+        rig.run();
+        assert!(!rig.has(link("br-ex.100")), "{:?}", texts(&rig));
+    }
+}
+
+#[test]
 fn nothing_is_left_when_nothing_is_wished() {
     let mut cloud = Cloud::seed();
     cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
