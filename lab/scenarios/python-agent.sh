@@ -1,6 +1,7 @@
 # From the Python ovn-bgp-agent to this one on a node that serves a tenant: the same file, the same names, adopted in place.
 # A stream of pings from the fabric to the VM loses nothing, and what the Python agent made of it is the agent's afterwards.
 # Of a second tenant, whose annotation goes before that, nothing is touched until cleanup --python-agent takes all of it.
+# limit: 1500 s
 # by name: it needs software of others
 topology 1001 1002
 # It answers for OVN's next hop by the kernel's proxy_arp, which needs a route that leads elsewhere.
