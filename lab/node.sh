@@ -58,7 +58,7 @@ on() { # on NODE COMMAND [ARG...]: there; COMMAND may be a function
 make_node() { # what this node has before OVN's controller starts
   link_to_leaf
   start_vswitch
-  [[ $NODE != gw* ]] || { node_frr_config; start_frr; }
+  [[ $NODE != gw* ]] || { node_frr_config; start_frr; plant_foreign; }
 }
 
 start_vswitch() { # OVS with OVN's settings, and on a gateway the provider bridge

@@ -32,7 +32,6 @@ make_site() { # make_site VNI...: the leaf, with its side of the tenants, and th
   start_central &
   make_node &
   wait
-  plant_foreign
   start_controller
 }
 
@@ -44,7 +43,7 @@ make_tenants() { # make_tenants VNI...: routers, networks, and VMs on this node,
   ovn-nbctl --timeout=60 --wait=hv sync
 }
 
-# What an operator may have on a node, with names and marks close to the agent's: no scenario may change it.
+# What an operator may have on a gateway node, with names and marks close to the agent's: no scenario may change it.
 plant_foreign() {
   ip -b - <<LINKS
 link add br-docker0 type bridge
@@ -69,6 +68,14 @@ cookie=0x3e7,priority=900,ip,nw_src=192.0.2.7,actions=NORMAL
 cookie=0x13e6,priority=901,ip,nw_src=192.0.2.8,actions=drop
 FLOWS
 }
+
+all_foreign_stands() { # on every gateway node of the scenario
+  local node
+  foreign_stands
+  for node in /run/node/gw*; do [ ! -e "$node/pid" ] || on "${node##*/}" foreign_stands; done
+}
+
+foreign_stands() { [ ! -e /run/lab/foreign ] || same "what is an operator's on $NODE" "$(cat /run/lab/foreign)" "$(foreign)"; }
 
 foreign() { # all of that, as it is now
   for link in br-docker0 br-1 vxlan-x lo-y vrf-mgmt lo-500 br-op; do ip -d link show "$link" | sed -E 's/_timer +[0-9.]+//g'; done
