@@ -60,7 +60,7 @@ pub use self::{
     drain::Drain,
     node::Node,
     prefixes::PrefixStatus,
-    sessions::Reading,
+    sessions::{Reading, SessionId},
     status::{
         Hops, NetworkStatus, ProblemStatus, SessionStatus, Status, Summary, TenantStatus, UnderlayStatus,
         ZebraStatus,
@@ -73,9 +73,6 @@ use crate::{
     planes::{Command, Report, frr::question::Answer},
     southbound::{Replica, Subject, Touched},
 };
-
-/// The name of the Southbound's session.
-pub const SOUTHBOUND: &str = "southbound";
 
 /// The reconciler.
 #[derive(Debug)]
@@ -227,8 +224,7 @@ impl Reconciler {
     /// Takes in all that changed and gives the next commands.
     pub fn poll(&mut self, now: Instant) -> Vec<(PlaneId, Command<Object>)> {
         self.update_intent();
-        let states: Vec<_> = self.all_sessions().map(|(name, state)| (name, status::word(state))).collect();
-        self.history.sessions(now, states.into_iter());
+        self.look_at_sessions(now);
         // Before the first whole view of the Southbound there is no wish to compare with.
         if !self.southbound_read {
             return Vec::new();

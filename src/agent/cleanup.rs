@@ -150,12 +150,6 @@ impl Cleaning {
     }
 
     fn left(&self) -> Vec<String> {
-        let readings = self.agent.reconciler.readings();
-        let unread = readings.into_iter().filter_map(|(name, reading)| match reading {
-            Reading::Whole => None,
-            Reading::Down(reason) => Some(format!("{name}: {reason}")),
-            Reading::NotYet => Some(format!("{name}: it did not answer in time")),
-        });
         let status = self.agent.reconciler.status(Instant::now());
         let tenants = status.tenants.into_iter().map(|tenant| {
             format!("VNI {}: {} objects are left: {}", tenant.vni, tenant.open, tenant.reasons.join("; "))
@@ -170,6 +164,6 @@ impl Cleaning {
             });
             base.into_iter().chain(networks)
         });
-        unread.chain(tenants).chain(plain).collect()
+        self.agent.reconciler.unread().into_iter().chain(tenants).chain(plain).collect()
     }
 }

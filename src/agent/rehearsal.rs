@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     planes::{Command, Operation, Outcome, Report, Verb},
     reconcile::{
-        Reading, Reconciler, SOUTHBOUND, Status,
+        Reading, Reconciler, SessionId, Status,
         object::{Object, PlaneId},
     },
 };
@@ -52,7 +52,7 @@ pub async fn rehearse(config: Config, wish: Wish, patience: Duration) -> Result<
     // A node that was drained starts so.
     Course::resume(&agent.config.state_dir, &mut agent.reconciler);
     let (agent, steps, pretence) = settle(agent, heard, wish, patience).await;
-    let unread = unread(&agent.reconciler);
+    let unread = agent.reconciler.unread();
     let mut status = agent.reconciler.status(std::time::Instant::now());
     for tenant in &mut status.tenants {
         tenant.reasons.iter_mut().for_each(|reason| *reason = pretence.honest(reason));
@@ -98,7 +98,7 @@ async fn settle(
         }
         if commands.is_empty() {
             let until = match is_told(&agent.reconciler) {
-                true if unread(&agent.reconciler).is_empty() => break,
+                true if agent.reconciler.unread().is_empty() => break,
                 true => *graced.get_or_insert(Instant::now() + GRACE),
                 false => deadline,
             };
@@ -144,16 +144,6 @@ fn pretend(
 /// without it.
 fn is_told(reconciler: &Reconciler) -> bool {
     let mut readings = reconciler.readings();
-    readings.remove(SOUTHBOUND) == Some(Reading::Whole)
+    readings.remove(&SessionId::Southbound) == Some(Reading::Whole)
         && readings.values().all(|reading| *reading != Reading::NotYet)
-}
-
-/// What is not read whole, with the reason.
-fn unread(reconciler: &Reconciler) -> Vec<String> {
-    let said = |(name, reading)| match reading {
-        Reading::Whole => None,
-        Reading::Down(reason) => Some(format!("{name}: {reason}")),
-        Reading::NotYet => Some(format!("{name}: it did not answer in time")),
-    };
-    reconciler.readings().into_iter().filter_map(said).collect()
 }

@@ -210,7 +210,7 @@ mod tests {
             Report,
             vswitch::object::{OvsSettings, VswitchObject},
         },
-        reconcile::{Reading, SOUTHBOUND, object::PlaneId},
+        reconcile::{Reading, SessionId, object::PlaneId},
     };
 
     fn node(reconciler: &mut Reconciler, remote: &str) {
@@ -243,7 +243,7 @@ mod tests {
         let row = json!({"logical_port": "provnet", "type": "localnet", "datapath": ["uuid", uuid]});
         let all = json!({"Port_Binding": {uuid: {"initial": row}}});
         hear(&mut southbound, &mut reconciler, &all, Origin::Reload);
-        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
+        assert_eq!(reconciler.readings()[&SessionId::Southbound], Reading::Whole);
         (southbound, reconciler)
     }
 
@@ -256,11 +256,11 @@ mod tests {
         let strange = json!({"Port_Binding": {unknown: {"modify": {"tag": 7}}}});
         for update in [&strange, &gone] {
             hear(&mut southbound, &mut reconciler, update, Origin::Live);
-            assert!(matches!(reconciler.readings()[SOUTHBOUND], Reading::Down(_)));
+            assert!(matches!(reconciler.readings()[&SessionId::Southbound], Reading::Down(_)));
             assert!(reconciler.replica().port("provnet").is_some());
         }
         hear(&mut southbound, &mut reconciler, &json!({}), Origin::Reload);
-        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
+        assert_eq!(reconciler.readings()[&SessionId::Southbound], Reading::Whole);
         assert!(reconciler.replica().port("provnet").is_none());
     }
 
@@ -270,11 +270,11 @@ mod tests {
         node(&mut reconciler, "nonsense");
         for _ in 0..2 {
             southbound.follow(&mut reconciler);
-            let reading = &reconciler.readings()[SOUTHBOUND];
+            let reading = &reconciler.readings()[&SessionId::Southbound];
             assert!(matches!(reading, Reading::Down(why) if why.contains("ovn-remote")), "{reading:?}");
         }
         node(&mut reconciler, "unix:/nonexistent/sb.sock");
         southbound.follow(&mut reconciler);
-        assert_eq!(reconciler.readings()[SOUTHBOUND], Reading::Whole);
+        assert_eq!(reconciler.readings()[&SessionId::Southbound], Reading::Whole);
     }
 }

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::sessions::SessionId;
 use crate::telemetry::histogram::Histogram;
 
 /// The past, as far as it is kept.
 #[derive(Debug, Default)]
 pub struct History {
-    sessions: BTreeMap<String, Session>,
+    sessions: BTreeMap<SessionId, Past>,
     /// When each revision of the wish came of which something does not stand yet.
     revisions: BTreeMap<u64, Instant>,
     last_revision: u64,
@@ -21,7 +22,7 @@ pub struct History {
 }
 
 #[derive(Debug)]
-struct Session {
+struct Past {
     word: &'static str,
     since: Instant,
     was_up: bool,
@@ -30,25 +31,24 @@ struct Session {
 
 impl History {
     /// How the sessions are now; those not named are gone.
-    pub fn sessions(&mut self, now: Instant, words: impl Iterator<Item = (String, &'static str)>) {
-        let mut before = std::mem::take(&mut self.sessions);
-        for (name, word) in words {
-            let fresh = || Session { word, since: now, was_up: word == UP, reconnects: 0 };
-            let mut session = before.remove(&name).unwrap_or_else(fresh);
-            if session.word != word {
-                session.reconnects += u64::from(word == UP && session.was_up && session.word == DOWN);
-                session.was_up |= word == UP;
-                (session.word, session.since) = (word, now);
+    pub fn sessions(&mut self, now: Instant, words: impl Iterator<Item = (SessionId, &'static str)> + Clone) {
+        for (session, word) in words.clone() {
+            let fresh = Past { word, since: now, was_up: word == UP, reconnects: 0 };
+            let past = self.sessions.entry(session).or_insert(fresh);
+            if past.word != word {
+                past.reconnects += u64::from(word == UP && past.was_up && past.word == DOWN);
+                past.was_up |= word == UP;
+                (past.word, past.since) = (word, now);
             }
-            self.sessions.insert(name, session);
         }
+        self.sessions.retain(|session, _| words.clone().any(|(named, _)| named == *session));
     }
 
     /// How long a session is as it is, and how often it came up again.
-    pub fn session(&self, name: &str, now: Instant) -> (Duration, u64) {
-        self.sessions.get(name).map_or((Duration::ZERO, 0), |session| {
-            (now.saturating_duration_since(session.since), session.reconnects)
-        })
+    pub fn session(&self, session: SessionId, now: Instant) -> (Duration, u64) {
+        self.sessions
+            .get(&session)
+            .map_or((Duration::ZERO, 0), |past| (now.saturating_duration_since(past.since), past.reconnects))
     }
 
     /// The wish is at `revision`; something may have closed of `closed`. Each revision counts by itself, so that one that is
@@ -130,11 +130,18 @@ mod tests {
     fn a_session_that_comes_back_is_counted_and_its_first_time_is_not() {
         let start = Instant::now();
         let mut history = History::default();
+        let zebra = SessionId::Daemon("zebra");
         for (at, word) in [(0, DOWN), (1, "reading"), (2, UP), (5, DOWN), (9, UP)] {
-            history.sessions(start + Duration::from_secs(at), [("frr".to_owned(), word)].into_iter());
+            history.sessions(start + Duration::from_secs(at), [(zebra, word)].into_iter());
         }
-        let (since, reconnects) = history.session("frr", start + Duration::from_secs(10));
+        let (since, reconnects) = history.session(zebra, start + Duration::from_secs(10));
         assert_eq!((since, reconnects), (Duration::from_secs(1), 1));
+        history.sessions(start, std::iter::empty());
+        assert_eq!(
+            history.session(zebra, start + Duration::from_secs(10)),
+            (Duration::ZERO, 0),
+            "it is gone"
+        );
     }
 
     #[test]

@@ -1,9 +1,30 @@
 //! Sessions as an operator sees them: the Southbound's, the planes', and FRR's daemons.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, time::Instant};
 
-use super::{PlaneState, Reconciler, SOUTHBOUND, object::PlaneId};
+use super::{PlaneState, Reconciler, object::PlaneId, status};
 use crate::planes::frr::question::Daemons;
+
+/// A session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionId {
+    /// That of a plane.
+    Plane(PlaneId),
+    /// That with the Southbound.
+    Southbound,
+    /// That with one of FRR's daemons.
+    Daemon(&'static str),
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plane(plane) => plane.fmt(f),
+            Self::Southbound => f.write_str("southbound"),
+            Self::Daemon(name) => f.write_str(name),
+        }
+    }
+}
 
 /// How far a session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,29 +45,46 @@ impl Reconciler {
     }
 
     /// The sessions on which it depends whether all is read and stands.
-    pub(super) fn session_states(&self) -> impl Iterator<Item = (String, &PlaneState)> {
-        let planes = self.core.planes.iter().map(|(plane, state)| (plane.to_string(), state));
-        planes.chain(std::iter::once((SOUTHBOUND.to_owned(), &self.southbound)))
+    pub(super) fn session_states(&self) -> impl Iterator<Item = (SessionId, &PlaneState)> {
+        let planes = self.core.planes.iter().map(|(plane, state)| (SessionId::Plane(*plane), state));
+        planes.chain(std::iter::once((SessionId::Southbound, &self.southbound)))
     }
 
     /// Every session as an operator sees it: FRR's daemons too, each by itself.
-    pub(super) fn all_sessions(&self) -> impl Iterator<Item = (String, &PlaneState)> {
-        let daemons = self.daemons.iter().map(|(name, state)| ((*name).to_owned(), state));
+    pub(super) fn all_sessions(&self) -> impl Iterator<Item = (SessionId, &PlaneState)> {
+        let daemons = self.daemons.iter().map(|(name, state)| (SessionId::Daemon(name), state));
         self.session_states().chain(daemons)
     }
 
-    /// How far every session has come, by its name, those too that have not said a word yet.
-    pub fn readings(&self) -> BTreeMap<String, Reading> {
+    /// Keeps in mind how they are.
+    pub(super) fn look_at_sessions(&mut self, now: Instant) {
+        let words: Vec<_> =
+            self.all_sessions().map(|(session, state)| (session, status::word(state))).collect();
+        self.history.sessions(now, words.into_iter());
+    }
+
+    /// How far every session has come, those too that have not said a word yet.
+    pub fn readings(&self) -> BTreeMap<SessionId, Reading> {
         let always = [PlaneId::Ledger, PlaneId::Kernel, PlaneId::Vswitch, PlaneId::Frr];
-        let silent = always.map(|plane| (plane.to_string(), Reading::NotYet));
-        let heard = self.session_states().map(|(name, state)| {
+        let silent = always.map(|plane| (SessionId::Plane(plane), Reading::NotYet));
+        let heard = self.session_states().map(|(session, state)| {
             let reading = match (&state.down, state.whole) {
                 (Some(reason), _) => Reading::Down(reason.clone()),
                 (None, true) => Reading::Whole,
                 (None, false) => Reading::NotYet,
             };
-            (name, reading)
+            (session, reading)
         });
         silent.into_iter().chain(heard).collect()
+    }
+
+    /// What is not read whole, with the reason.
+    pub fn unread(&self) -> Vec<String> {
+        let said = |(session, reading)| match reading {
+            Reading::Whole => None,
+            Reading::Down(reason) => Some(format!("{session}: {reason}")),
+            Reading::NotYet => Some(format!("{session}: it did not answer in time")),
+        };
+        self.readings().into_iter().filter_map(said).collect()
     }
 }

@@ -21,6 +21,7 @@ use super::{
     hops::Count,
     order,
     part::Part,
+    sessions::SessionId,
     slice::{Side, Slice, Trouble},
 };
 use crate::{
@@ -248,8 +249,9 @@ fn session_statuses(reconciler: &Reconciler, now: Instant) -> BTreeMap<String, S
     let silent = reconciler.core.silent(now);
     let silent: BTreeMap<String, f64> =
         silent.into_iter().map(|(plane, waited)| (plane.to_string(), rounded(waited))).collect();
-    let status = |(name, state): (String, &PlaneState)| {
-        let (since, reconnects) = reconciler.history.session(&name, now);
+    let status = |(session, state): (SessionId, &PlaneState)| {
+        let (since, reconnects) = reconciler.history.session(session, now);
+        let name = session.to_string();
         let (state, reason) = (word(state), state.down.clone());
         let unanswered_seconds = silent.get(&name).copied();
         let status =
@@ -307,8 +309,8 @@ pub(super) fn summary(reconciler: &Reconciler, now: Instant) -> Summary {
     let core = &reconciler.core;
     let unanswered = core.unanswered(now);
     let down = reconciler.session_states().filter(|(_, state)| word(state) != UP);
-    let down =
-        down.map(|(name, state)| format!("{name}: {}", state.down.as_deref().unwrap_or("not read yet")));
+    let down = down
+        .map(|(session, state)| format!("{session}: {}", state.down.as_deref().unwrap_or("not read yet")));
     let waiting = core.slices.iter().filter_map(|(part, slice)| {
         let (vni, state) = (part.as_ref()?.vni()?, state(slice, open(slice)));
         let reason =

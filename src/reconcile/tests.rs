@@ -362,7 +362,7 @@ fn flows_under_way_to_a_bridge_that_goes_are_written_when_it_is_back() {
     assert!(rig.peers.goes_meanwhile.is_none() && rig.status().tenants[0].state == "held");
     let bridge = PlaneId::Flows(name("br-ex"));
     rig.reconciler.report(bridge, Report::Whole(Vec::new()), rig.now);
-    assert!(!rig.reconciler.readings().contains_key(&bridge.to_string()), "its session's last words");
+    assert!(!rig.reconciler.readings().contains_key(&SessionId::Plane(bridge)), "its session's last words");
     rig.peers.last_port = FIRST_PORT;
     rig.peers.bridge("br-ex");
     for localnet in ["provnet", "provnet-0", "provnet-1"] {
