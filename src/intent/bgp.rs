@@ -79,9 +79,9 @@ pub struct Intent {
     used: BTreeMap<Uuid, usize>,
     /// Under which name a workload's row was seen last: where it is bound says where what names it is offered.
     names: HashMap<Uuid, Box<str>>,
-    /// The rows with `nat_addresses` that name a port.
+    /// The rows with `nat_addresses` that name a port, or whose peer it is.
     residents: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
-    /// The ports that such a row names.
+    /// The ports that such a row names, and its peer.
     named: HashMap<Box<str>, BTreeSet<Box<str>>>,
     /// Every port of these provider networks is asked for: see [`Intent::look_for`].
     searched: BTreeSet<Uuid>,
@@ -230,6 +230,7 @@ impl Intent {
                     work.nats.extend(rows.map(|row| row.logical_port.clone()));
                 }
                 Subject::Port(name) => {
+                    self.touch_residents(name, &mut work);
                     let has = replica.port(name).is_some_and(|row| !row.nat_addresses.is_empty());
                     work.nats.extend(Some(name.clone()).filter(|_| has || self.names_ports(name)));
                 }
@@ -442,8 +443,9 @@ impl Intent {
     fn nat(&mut self, replica: &Replica, name: &str) -> Claims {
         let row = replica.port(name);
         let entries: Vec<_> = row.iter().flat_map(|row| nat::entries(&row.nat_addresses)).collect();
-        let ports = entries.iter().filter_map(|entry| entry.resident).map(Into::into);
-        self.name_ports(name, ports.collect());
+        let peer = row.and_then(|row| row.options.get("peer")).filter(|_| !entries.is_empty());
+        let ports = entries.iter().filter_map(|entry| entry.resident).chain(peer);
+        self.name_ports(name, ports.map(Into::into).collect());
         let Some(row) = row.filter(|row| localnet_of(replica, row.datapath).is_some()) else {
             return Claims::new();
         };
@@ -473,7 +475,7 @@ impl Intent {
         self.beside_evpn && annotation::read(&switch_port.external_ids) != Ok(None)
     }
 
-    /// A row with `nat_addresses` names these ports.
+    /// A row with `nat_addresses` names these ports, or has them for a peer.
     fn name_ports(&mut self, row: &str, ports: BTreeSet<Box<str>>) {
         let old = match ports.is_empty() {
             true => self.named.remove(row),
