@@ -5,8 +5,9 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use super::tests::Rig;
 use crate::{
+    config::{Modes, Underlay},
     planes::{Verb, kernel::object::LinkKind},
-    reconcile::object::Key,
+    reconcile::{UnderlayStatus, object::Key},
     testing::rows::{Cloud, GatewaySpec},
 };
 
@@ -20,6 +21,13 @@ pub(super) fn command(rig: &mut Rig, line: &str) {
         words.iter().filter_map(pair).collect()
     };
     match &words[..] {
+        ["driver", words @ ..] => {
+            let has = |word| words.contains(&word);
+            rig.config.modes = Modes { evpn: has("evpn"), underlay: has("bgp") };
+            rig.config.underlay =
+                Underlay { all_tenants: has("tenants"), by_subnet: has("by-subnet"), ..Underlay::default() };
+            rig.restart();
+        }
         ["seed"] => rig.cloud = Cloud::seed(),
         ["localnet", name, provider, network, tag @ ..] => {
             rig.cloud.localnet(name, provider, network, tag.first().map(|tag| tag.parse().unwrap()));
@@ -42,12 +50,11 @@ pub(super) fn command(rig: &mut Rig, line: &str) {
             let borrowed: Vec<_> = keyed.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
             rig.cloud.annotate(port, &borrowed);
         }
-        // Elements of the mac column are separated by a comma.
         ["vm", name, network, chassis, mac @ ..] => {
-            let mac = mac.join(" ");
-            let elements: Vec<&str> = mac.split(',').map(str::trim).collect();
-            rig.cloud.workload(name, network, Some(*chassis).filter(|chassis| *chassis != "-"), &elements);
+            let chassis = Some(*chassis).filter(|chassis| *chassis != "-");
+            rig.cloud.workload(name, network, chassis, &elements(&mac.join(" ")));
         }
+        ["nat", port, entries @ ..] => rig.cloud.nat(port, &elements(&entries.join(" "))),
         ["kind", port, kind] => rig.cloud.kind(port, kind),
         ["move", gateway, chassis] => rig.cloud.move_gateway(gateway, chassis),
         ["remove", port] => rig.cloud.remove(port),
@@ -74,6 +81,11 @@ pub(super) fn command(rig: &mut Rig, line: &str) {
         ["read-all"] => rig.reconciler.read_all(),
         _ => panic!("not a command: {line}"),
     }
+}
+
+/// The elements of a set, between commas.
+fn elements(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|element| !element.is_empty()).collect()
 }
 
 fn link_kind(word: &str) -> LinkKind {
@@ -127,6 +139,9 @@ fn said(rig: &Rig) -> String {
             tenant.reasons.iter().map(|reason| format!("! VNI {} {}: {reason}", tenant.vni, tenant.state)),
         );
     }
+    lines.extend(
+        status.underlay.iter().flat_map(UnderlayStatus::waiting).map(|waiting| format!("! {waiting}")),
+    );
     lines.sort();
     lines.into_iter().map(|line| line + "\n").collect()
 }
