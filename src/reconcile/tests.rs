@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::prelude::*;
 
 use self::events::{Event, event};
-pub(super) use self::rig::Rig;
+pub(super) use self::rig::{Rig, is_flow_removed};
 use super::*;
 use crate::{
     model::OfPort,
@@ -543,6 +543,26 @@ fn a_flow_that_is_nobodys_stays_only_where_a_tenant_that_waits_may_need_it() {
     rig.peers.put(guard.clone());
     rig.run();
     assert!(waits(&rig, 1001) && rig.has(guard.key()));
+}
+
+/// Somebody takes a tenant's port away while its physical network is on no bridge: an agent that comes then cannot know whose
+/// the flows are. They lead to a port that is not there, and go; the rest stays.
+#[test]
+fn flows_without_their_port_are_nobodys_for_an_agent_that_comes_anew() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let whole = rig.ours();
+    rig.peers.set("ovn-bridge-mappings", None);
+    rig.peers.take(&VswitchKey::Port(PortName::new("veth-ovs-1001")).into());
+    rig.run();
+    rig.restart();
+    rig.run();
+    let gone: Vec<_> = rig.peers.batches.last().into_iter().flatten().collect();
+    assert!(!gone.is_empty() && gone.iter().all(|(verb, object)| is_flow_removed(*verb, object)), "{gone:?}");
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex".to_owned()));
+    rig.run();
+    assert!(rig.status().converged);
+    assert_eq!(rig.ours().len(), whole.len());
 }
 
 proptest! {

@@ -39,8 +39,8 @@ impl Rig {
         self.peers.run(&mut self.reconciler, &mut self.now)
     }
 
-    /// Whatever happened: a second pass writes nothing, and neither does an agent that comes anew to the same world. Gives
-    /// the status before that.
+    /// Whatever happened: a second pass writes nothing, and neither does an agent that comes anew to the same world, but that
+    /// flows without a port are nobody's to it while a tenant's bridge is not known. Gives the status before that.
     pub(in crate::reconcile) fn rests(&mut self) -> Result<Status, TestCaseError> {
         self.now += Duration::from_secs(3600);
         self.run();
@@ -49,7 +49,12 @@ impl Rig {
         let status = self.status();
         self.restart();
         let writes = self.run();
-        prop_assert_eq!(writes, 0, "{:?}", &self.peers.journal[self.peers.journal.len() - writes..]);
+        let written = &self.peers.journal[self.peers.journal.len() - writes..];
+        let waits = status.tenants.iter().any(|tenant| !tenant.reasons.is_empty());
+        let is_excused = |(verb, object): &(Verb, Object)| waits && is_flow_removed(*verb, object);
+        prop_assert!(written.iter().all(is_excused), "{:?}", written);
+        self.reconciler.read_all();
+        prop_assert_eq!(self.run(), 0);
         Ok(status)
     }
 
@@ -72,4 +77,8 @@ impl Rig {
     pub(in crate::reconcile) fn status(&self) -> Status {
         self.reconciler.status(self.now)
     }
+}
+
+pub(in crate::reconcile) fn is_flow_removed(verb: Verb, object: &Object) -> bool {
+    verb == Verb::Remove && matches!(object, Object::Flows(_))
 }
