@@ -220,6 +220,14 @@ impl Core {
         }
     }
 
+    /// What is wished under this key is another part's from now on.
+    pub fn hand_over(&mut self, key: &Key, part: Part) {
+        if let Some((_, object)) = self.wished.get(key).filter(|(owner, _)| *owner != part) {
+            let object = Object::clone(object);
+            self.wish(key.clone(), Some((part, object)));
+        }
+    }
+
     /// A part's slice may be worked on again: its frame changed.
     pub fn activate(&mut self, slice: Option<Part>) {
         self.active.insert(slice);

@@ -148,6 +148,7 @@ impl Reconciler {
             // Where the way is not known (any more), what stands of it stays: the provider network says why it waits.
             let kept = self.underlay.made.get(&to).filter(|_| tie.is_none());
             let mut keys = kept.map(|(_, keys)| keys.clone()).unwrap_or_default();
+            keys.iter().for_each(|key| self.core.hand_over(key, part));
             for object in objects.into_iter().filter_map(|object| self.drained(object)).collect::<Vec<_>>() {
                 let key = object.key();
                 keys.insert(key.clone());

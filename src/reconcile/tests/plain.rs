@@ -8,7 +8,7 @@ use crate::{
         frr::object::BgpBase,
         kernel::object::{Address, Link, Neighbour},
     },
-    testing::rows::plain_step,
+    testing::rows::{GatewaySpec, plain_step},
 };
 
 const PORT: &str = "fa:16:3e:01:00:32 172.24.4.50 2001:db8:ffff::50";
@@ -337,6 +337,29 @@ fn a_drain_and_its_end() {
     rig.reconciler.set_drain(Drain::No);
     rig.run();
     assert_eq!(rig.ours(), whole);
+}
+
+/// A subnet gets another address of the router while its provider network waits: the old one goes when that is reached.
+#[test]
+fn an_address_that_a_subnet_had_while_its_network_waited_is_not_left_behind() {
+    let options = Options { all_tenants: true, by_subnet: true, ..Options::default() };
+    let mut rig = Rig::with(Cloud::empty(), Config { underlay: options, ..config(false) });
+    rig.cloud.localnet("provnet", "prov", "physnet2", None);
+    // The second gateway is the one that is offered, by its name.
+    for (gateway, ip, subnet) in
+        [("b", "172.24.4.2/24", "20.0.1.1/23"), ("a", "172.24.4.1/24", "20.0.0.1/23")]
+    {
+        let (mac, own) = (format!("fa:16:3e:00:00:01 {ip}"), format!("fa:16:3e:00:00:02 {subnet}"));
+        let spec = GatewaySpec { name: gateway, mac: &mac, ..GatewaySpec::second() };
+        rig.cloud.gateway(&GatewaySpec { provider: "prov", ..spec });
+        rig.cloud.subnet(gateway, "sub", "net", &own);
+        rig.run();
+    }
+    rig.cloud.localnet("provnet", "prov", "physnet1", None);
+    converges(&mut rig);
+    let on_nic: Vec<String> =
+        texts(&rig).into_iter().filter(|text| text.contains("/23 on bgp-nic")).collect();
+    assert_eq!(on_nic, ["address 20.0.0.1/23 on bgp-nic"]);
 }
 
 /// Two ports have one address, each on a provider network of its own; the second network is not mapped on this node.
