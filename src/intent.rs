@@ -472,7 +472,7 @@ impl Intent {
         let Some(exposures) = self.exposures.get(&row.datapath) else {
             return found;
         };
-        for address in port::workload(&row.mac) {
+        for (_, address) in port::workload(row) {
             let inside = exposures.iter().filter(|(_, prefix)| prefix.contains(&address));
             let before = found.claims.len();
             found.claims.extend(inside.map(|(vni, _)| (*vni, address)));

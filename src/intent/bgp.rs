@@ -25,7 +25,7 @@ use self::router::{Resolved, RouterSubnet};
 use super::{Problem, annotation, gateway::localnet_of, port, remove_from};
 use crate::{
     config::{TenantNetworks, Underlay},
-    model::Prefix,
+    model::{MacAddr, Prefix},
     ovsdb::tables::PortBinding,
     southbound::{Replica, Sort, Subject, Touched, sort},
 };
@@ -428,7 +428,7 @@ impl Intent {
             return Claims::new();
         };
         let mut claims = Claims::new();
-        for address in port::workload(&row.mac) {
+        for (_, address) in port::workload(row) {
             let inside = subnets.iter().find(|subnet| subnet.contains(&address));
             let Some((network, subnet)) = inside.and_then(|subnet| self.subnets.get(subnet)) else {
                 continue;
@@ -492,15 +492,10 @@ impl Intent {
 
 /// A VM's address is at the MAC that stands before it. A virtual port's is at the MAC of whoever has it now.
 fn on_provider_network(row: &PortBinding) -> Claims {
-    let mut claims = Claims::new();
-    for element in &row.mac {
-        let mut words = element.split_ascii_whitespace();
-        let Some(Ok(mac)) = words.next().map(str::parse) else { continue };
-        for address in words.filter_map(|word| word.parse::<IpAddr>().ok()) {
-            let (kind, port) = (Kind::Port, row.logical_port.clone());
-            let way = Way::Direct(Some(mac).filter(|_| row.kind.is_empty()));
-            claims.insert((Prefix::from(address), Exposure { kind, port, network: row.datapath, way }));
-        }
-    }
-    claims
+    let claim = |(mac, address): (Option<MacAddr>, IpAddr)| {
+        let (kind, port) = (Kind::Port, row.logical_port.clone());
+        let way = Way::Direct(mac.filter(|_| row.kind.is_empty()));
+        (Prefix::from(address), Exposure { kind, port, network: row.datapath, way })
+    };
+    port::workload(row).map(claim).collect()
 }

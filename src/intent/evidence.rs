@@ -100,7 +100,7 @@ impl<'a> Evidence<'a> {
             .flat_map(|subnet| self.replica.workloads_of(subnet.datapath))
             .filter_map(|uuid| self.replica.get(&uuid))
             .filter(|row| row.chassis.is_some() || self.was_let_go(row));
-        rows.flat_map(|row| port::workload(&row.mac)).collect()
+        rows.flat_map(port::workload).map(|(_, address)| address).collect()
     }
 
     /// A router port with this subnet is still there, and its peer: what became of it is said by the peer's annotation.

@@ -1,8 +1,11 @@
-//! The `mac` column of Port_Binding: Ethernet and IP addresses as northd writes them, read leniently.
+//! The addresses of a Port_Binding: the `mac` column as northd writes it, read leniently, or what Neutron knows.
 
 use std::net::IpAddr;
 
-use crate::model::{MacAddr, Prefix};
+use crate::{
+    model::{MacAddr, Prefix},
+    ovsdb::tables::{CIDRS, PortBinding},
+};
 
 /// A router port's addresses: `MAC IP/len IP/len ..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +30,19 @@ pub fn router(mac: &[Box<str>]) -> Result<RouterAddresses, String> {
     Ok(RouterAddresses { mac, networks })
 }
 
-/// The IP addresses of a workload port: those behind an Ethernet address in each element. `unknown`, `dynamic` and
-/// `router` hold none.
-pub fn workload(mac: &[Box<str>]) -> impl Iterator<Item = IpAddr> + '_ {
-    mac.iter().flat_map(|element| element.split_ascii_whitespace()).filter_map(|word| word.parse().ok())
+/// The IP addresses of a workload port, each with the Ethernet address that stands before it in its element. `dynamic` and
+/// `router` hold none, and neither does `unknown`: where OVN knows nothing else (Neutron writes that alone for ports without
+/// port security on networks without DHCP), they are those that Neutron gave the port.
+pub fn workload(row: &PortBinding) -> impl Iterator<Item = (Option<MacAddr>, IpAddr)> + '_ {
+    let known = row.mac.iter().flat_map(|element| {
+        let mac = element.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+        let words = element.split_ascii_whitespace();
+        words.filter_map(move |word| Some((mac, word.parse().ok()?)))
+    });
+    let is_unknown = matches!(&row.mac[..], [alone] if &**alone == "unknown");
+    let given = row.external_ids.get(CIDRS).filter(|_| is_unknown).unwrap_or_default();
+    let given = given.split_ascii_whitespace().filter_map(|word| word.parse::<Prefix>().ok());
+    known.chain(given.map(|prefix| (None, prefix.addr())))
 }
 
 #[cfg(test)]
@@ -54,8 +66,10 @@ mod tests {
 
     #[test]
     fn a_workload_may_have_several_elements_and_none() {
-        let all =
-            |elements: &[&str]| workload(&column(elements)).map(|ip| ip.to_string()).collect::<Vec<_>>();
+        let all = |elements: &[&str]| {
+            let row = PortBinding { mac: column(elements), ..PortBinding::default() };
+            workload(&row).map(|(_, ip)| ip.to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(all(&["fa:16:3e:00:00:10 20.0.0.10 2001:db8:1::10"]), ["20.0.0.10", "2001:db8:1::10"]);
         assert_eq!(
             all(&["fa:16:3e:00:00:10 20.0.0.10", "fa:16:3e:00:00:11 20.0.0.11"]),
@@ -63,5 +77,17 @@ mod tests {
         );
         assert_eq!(all(&["unknown"]), Vec::<String>::new());
         assert_eq!(all(&["dynamic", "fa:16:3e:00:00:10 dynamic"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_a_port_that_ovn_knows_nothing_of_neutron_knows_the_addresses() {
+        let cidrs = [(CIDRS.into(), "20.0.0.10/24 x 2001:db8:1::10/64".into())];
+        let mut row = PortBinding { external_ids: cidrs.into_iter().collect(), ..PortBinding::default() };
+        let all = |row: &PortBinding| workload(row).map(|(_, ip)| ip.to_string()).collect::<Vec<_>>();
+        assert_eq!(all(&row), Vec::<String>::new());
+        row.mac = column(&["unknown"]);
+        assert_eq!(all(&row), ["20.0.0.10", "2001:db8:1::10"]);
+        row.mac = column(&["fa:16:3e:00:00:10 20.0.0.11", "unknown"]);
+        assert_eq!(all(&row), ["20.0.0.11"]);
     }
 }

@@ -155,14 +155,17 @@ fn workloads_count_when_they_are_bound_and_inside_a_subnet() {
     cloud.workload("unbound", "net", None, &["fa:16:3e:00:00:11 20.0.0.11"]);
     cloud.workload("stray", "net", Some("cmp1"), &["fa:16:3e:00:00:12 192.0.2.12"]);
     cloud.workload("unknown", "net", Some("cmp1"), &["unknown"]);
+    cloud.workload("quiet", "net", Some("cmp1"), &["unknown"]);
+    cloud.annotate("quiet", &[("neutron:cidrs", "20.0.0.14/24")]);
     cloud.workload("twice", "net", Some("cmp1"), &["fa:16:3e:00:00:13 20.0.0.10"]);
     let mut intent = computed(&mut cloud);
-    assert_eq!(addresses(&intent), set(["1001 20.0.0.10", "1001 2001:db8:1::10"]));
+    assert_eq!(addresses(&intent), set(["1001 20.0.0.10", "1001 20.0.0.14", "1001 2001:db8:1::10"]));
     assert_eq!(intent.strays().count(), 1);
     cloud.remove("vm");
     let touched = cloud.replica.take_touched();
     intent.update(&cloud.replica, &touched, &cloud.ledger, BTreeSet::new());
-    assert_eq!(addresses(&intent), set(["1001 20.0.0.10"]), "the other port still has it");
+    let left = set(["1001 20.0.0.10", "1001 20.0.0.14"]);
+    assert_eq!(addresses(&intent), left, "the other port still has it");
 }
 
 #[test]

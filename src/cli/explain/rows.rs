@@ -9,7 +9,7 @@ use crate::{
         peers::database::{Database, Row, entry, strings, text},
     },
     config::Config,
-    ovsdb::Remotes,
+    ovsdb::{Remotes, tables::CIDRS},
 };
 
 /// The rows.
@@ -42,7 +42,7 @@ pub struct Port {
     pub datapath: String,
     /// The UUID of its chassis.
     pub chassis: Option<String>,
-    /// `mac`, split into words.
+    /// `mac`, split into words; behind `unknown` alone the addresses that Neutron knows.
     pub mac: Vec<String>,
     /// `nat_addresses`.
     pub nat: Vec<Box<str>>,
@@ -102,6 +102,8 @@ impl Rows {
     /// Takes a port over.
     pub fn add(&mut self, row: Row) {
         let mac = row.get("mac").map(strings).unwrap_or_default();
+        let given = entry(&row, "external_ids", CIDRS).filter(|_| mac == ["unknown"]);
+        let words = mac.iter().chain(&given).flat_map(|words| words.split_whitespace());
         let port = Port {
             name: text(&row, "logical_port").unwrap_or_default(),
             kind: text(&row, "type").unwrap_or_default(),
@@ -115,7 +117,7 @@ impl Rows {
                 .map(Into::into)
                 .collect(),
             tag: text(&row, "tag").and_then(|tag| tag.parse().ok()).filter(|tag| *tag != 0),
-            mac: mac.iter().flat_map(|words| words.split_whitespace().map(str::to_owned)).collect(),
+            mac: words.map(str::to_owned).collect(),
             row,
         };
         self.ports.insert(port.name.clone(), port);

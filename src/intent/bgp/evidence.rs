@@ -49,7 +49,9 @@ impl<'a> Evidence<'a> {
             .flat_map(|entry| entry.addresses)
             .collect();
         match sort(row) {
-            Sort::Workload if self.is_elsewhere(row) => spoken.extend(port::workload(&row.mac)),
+            Sort::Workload if self.is_elsewhere(row) => {
+                spoken.extend(port::workload(row).map(|(_, address)| address));
+            }
             Sort::ChassisRedirect if self.is_elsewhere(row) => {
                 let networks = port::router(&row.mac).map(|read| read.networks).unwrap_or_default();
                 spoken.extend(networks.iter().map(Prefix::addr));

@@ -68,11 +68,14 @@ fn ports_of_provider_networks_are_offered_where_they_are_bound() {
     cloud.workload("vip", "prov", Some("gw1"), &["fa:16:3e:00:00:04 172.24.4.8"]);
     cloud.kind("vip", "virtual");
     cloud.workload("without", "prov", Some("gw1"), &["unknown"]);
+    cloud.workload("quiet", "prov", Some("gw1"), &["unknown"]);
+    cloud.annotate("quiet", &[("neutron:cidrs", "172.24.4.9/24")]);
     cloud.workload("tenant", "net", Some("gw1"), &["fa:16:3e:00:00:05 20.0.0.5"]);
     let intent = computed(&mut cloud);
     let expected = [
         "172.24.4.5/32 port at fa:16:3e:00:00:01",
         "172.24.4.8/32 port direct",
+        "172.24.4.9/32 port direct",
         "2001:db8:ffff::5/128 port at fa:16:3e:00:00:01",
     ];
     assert_eq!(offered(&intent), expected);

@@ -83,7 +83,8 @@ fn rows_of_a_real_server_are_read() {
         ["fa:16:3e:00:00:02 10.0.0.1/24".into(), "fa:16:3e:00:00:03 10.0.0.9 2001:db8::9".into()]
     );
     let annotations: Vec<_> = p1.external_ids.iter().collect();
-    let expected = [("neutron_bgpvpn:as", "64999"), ("neutron_bgpvpn:vni", "1001")];
+    let expected =
+        [("neutron:cidrs", "10.0.0.1/24"), ("neutron_bgpvpn:as", "64999"), ("neutron_bgpvpn:vni", "1001")];
     assert_eq!(annotations, expected);
     assert_eq!((p1.tag, p1.options.get("peer")), (None, Some("lrp-1")));
     let gateway = port(&ports, "cr-lrp-1");

@@ -8,6 +8,9 @@ use crate::ovsdb::{
     value::{Column, Pairs, Read},
 };
 
+/// The key of `external_ids` under which Neutron says which addresses a port has, each with the length of its subnet.
+pub const CIDRS: &str = "neutron:cidrs";
+
 /// A row of Port_Binding: about 300 bytes of memory for a usual port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PortBinding {
@@ -24,7 +27,7 @@ pub struct PortBinding {
     /// Only `distributed-port`, `peer`, `chassis-redirect-port`, `network_name`, `dynamic-routing` and
     /// `dynamic-routing-vrf-name`.
     pub options: Pairs,
-    /// Only `neutron_bgpvpn:*` and the address scopes of its subnet pools.
+    /// Only `neutron_bgpvpn:*`, `neutron:cidrs` and the address scopes of its subnet pools.
     pub external_ids: Pairs,
     /// VLAN of a localnet port.
     pub tag: Option<u16>,
@@ -46,7 +49,7 @@ impl Row for PortBinding {
             "chassis" => self.chassis.read(value, how),
             "mac" => self.mac.read(value, how),
             "options" => self.options.read_kept(value, how, is_option),
-            "external_ids" => self.external_ids.read_kept(value, how, is_annotation),
+            "external_ids" => self.external_ids.read_kept(value, how, is_external_id),
             "tag" => self.tag.read(value, how),
             "nat_addresses" => self.nat_addresses.read(value, how),
             _ => skip(value),
@@ -66,9 +69,9 @@ fn is_option(key: &str) -> bool {
     )
 }
 
-fn is_annotation(key: &str) -> bool {
+fn is_external_id(key: &str) -> bool {
     key.starts_with("neutron_bgpvpn:")
-        || matches!(key, "neutron:subnet_pool_addr_scope4" | "neutron:subnet_pool_addr_scope6")
+        || matches!(key, CIDRS | "neutron:subnet_pool_addr_scope4" | "neutron:subnet_pool_addr_scope6")
 }
 
 /// A row of Chassis.
