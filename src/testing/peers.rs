@@ -327,16 +327,23 @@ impl Peers {
         if self.refuse.contains(&key) || self.refuse_like.as_ref().is_some_and(like) {
             return Outcome::Failed("refused by the test".to_owned());
         }
-        self.journal.push((operation.verb, operation.object.clone()));
-        if let Some(batch) = self.batches.last_mut() {
-            batch.push((operation.verb, operation.object.clone()));
+        let outcome = match operation.verb {
+            Verb::Remove => self.remove(&key, &operation.object),
+            _ => self.write(&key, operation),
+        };
+        if outcome == Outcome::Done {
+            self.journal.push((operation.verb, operation.object.clone()));
+            if let Some(batch) = self.batches.last_mut() {
+                batch.push((operation.verb, operation.object.clone()));
+            }
         }
-        if operation.verb == Verb::Remove {
-            return self.remove(&key, &operation.object);
-        }
+        outcome
+    }
+
+    fn write(&mut self, key: &Key, operation: &Operation<Object>) -> Outcome {
         match operation.object.clone() {
             Object::Kernel(KernelObject::Link(mut link)) => {
-                let standing = match self.objects.get(&key) {
+                let standing = match self.objects.get(key) {
                     Some(Object::Kernel(KernelObject::Link(standing))) => standing.mac,
                     _ => None,
                 };
@@ -376,7 +383,7 @@ impl Peers {
                 }
             }
             Object::Frr(FrrObject::Bgp(bgp)) => {
-                let standing = matches!(self.objects.get(&key), Some(Object::Frr(FrrObject::Bgp(seen))) if seen.asn == bgp.asn);
+                let standing = matches!(self.objects.get(key), Some(Object::Frr(FrrObject::Bgp(seen))) if seen.asn == bgp.asn);
                 if !standing && bgp.asn != DEFAULT_AS.parse().unwrap() && self.has_vni(bgp.vrf) {
                     return Outcome::Failed("BGP is already running".to_owned());
                 }
