@@ -19,7 +19,6 @@ has_all() { [[ $(frr_config_now) == *'rd 64999:77'* && $(frr_config_now) == *'ro
 within 60 has_all
 within 60 tenant_stands 1002
 settled
-dataplane >/run/lab/log/dataplane-before
 for kind in addresses routes neighbours ports flows frr; do
   step "$kind"
   spoil_$kind
@@ -28,7 +27,8 @@ spoil links ip link set vlan-1002 down
 spoil links ip link set vlan-1002 nomaster
 spoil links ip link set vlan-1002 alias "of somebody"
 settled
-same "dataplane" "$(cat /run/lab/log/dataplane-before)" "$(dataplane)"
+# Ports that were made anew have other numbers, and the VLAN's another MAC: what is compared is that nothing is left to do.
+within 60 nothing_planned
 for vni in $VNIS; do
   expect_ping "ext-$vni" $VM4
   expect_ping "vm-$vni" $FAR6
