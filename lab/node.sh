@@ -33,6 +33,7 @@ start_node() { # start_node NODE [own]: a bare one in the cloud of this node, or
   echo $! >"$dir/pid"
   within 60 [ -e "$dir/lab/up" ]
   on "$1" "${MAKE:-make_node}"
+  [[ $1 != gw* ]] || on "$1" plant_foreign
 }
 
 join() { # join NODE...: more nodes for this node's cloud; they are set up side by side
@@ -58,7 +59,7 @@ on() { # on NODE COMMAND [ARG...]: there; COMMAND may be a function
 make_node() { # what this node has before OVN's controller starts
   link_to_leaf
   start_vswitch
-  [[ $NODE != gw* ]] || { node_frr_config; start_frr; plant_foreign; }
+  [[ $NODE != gw* ]] || { node_frr_config; start_frr; }
 }
 
 start_vswitch() { # OVS with OVN's settings, and on a gateway the provider bridge

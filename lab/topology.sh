@@ -32,6 +32,7 @@ make_site() { # make_site VNI...: the leaf, with its side of the tenants, and th
   start_central &
   make_node &
   wait
+  plant_foreign
   start_controller
 }
 

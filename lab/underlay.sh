@@ -21,6 +21,7 @@ plain_site() { # plain_site [VNI...]: the leaf, the host behind it, and this nod
   start_central &
   make_plain_node &
   wait
+  plant_foreign
   start_controller
   make_provider_network
 }
@@ -35,7 +36,6 @@ make_plain_node() { # what make_node does, and an IPv6 link to the leaf, over wh
   [ -z "$VNIS" ] || node_frr_config
   plain_node_config
   start_frr
-  plant_foreign
 }
 
 plain_leaf_config() {

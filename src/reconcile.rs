@@ -419,7 +419,7 @@ impl Reconciler {
     /// A part's frame is this now; true where it had one before.
     fn put_frame(&mut self, part: Part, frame: frame::Frame) -> bool {
         let before = std::mem::take(&mut self.core.slices.entry(Some(part)).or_default().frame);
-        let mut after = std::collections::HashSet::new();
+        let mut after = object::KeySet::default();
         for object in frame.objects.into_iter().filter_map(|object| self.drained(object)).collect::<Vec<_>>()
         {
             let key = object.key();

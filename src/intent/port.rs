@@ -35,8 +35,10 @@ pub fn router(mac: &[Box<str>]) -> Result<RouterAddresses, String> {
 /// port security on networks without DHCP), they are those that Neutron gave the port.
 pub fn workload(row: &PortBinding) -> impl Iterator<Item = (Option<MacAddr>, IpAddr)> + '_ {
     let known = row.mac.iter().flat_map(|element| {
-        let mac = element.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-        let words = element.split_ascii_whitespace();
+        let mut words = element.split_ascii_whitespace();
+        let first = words.next();
+        let mac = first.and_then(|word| word.parse().ok());
+        let words = first.filter(|_| mac.is_none()).into_iter().chain(words);
         words.filter_map(move |word| Some((mac, word.parse().ok()?)))
     });
     let is_unknown = matches!(&row.mac[..], [alone] if &**alone == "unknown");

@@ -4,14 +4,11 @@
 //! Owns which addresses are held and until when. Pure: time is passed in. Never holds what a row explains, nor what
 //! changes in a live session; those are not asked about here.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use super::object::Key;
+use super::object::{Key, KeySet};
 
 /// The least number of removals that `Limit::Percent` holds: below it a node is so small that half of it is everyday.
 const AT_LEAST: usize = 100;
@@ -78,7 +75,7 @@ pub struct Brake {
     pending: bool,
     /// When it began to hold, the Southbound had no Chassis of this node.
     no_chassis: bool,
-    held: HashSet<Key>,
+    held: KeySet,
     advertised: usize,
     until: Option<Instant>,
 }
@@ -86,7 +83,14 @@ pub struct Brake {
 impl Brake {
     /// A brake at a start: everything was given anew.
     pub fn new(options: Options) -> Self {
-        Self { options, pending: true, no_chassis: false, held: HashSet::new(), advertised: 0, until: None }
+        Self {
+            options,
+            pending: true,
+            no_chassis: false,
+            held: KeySet::default(),
+            advertised: 0,
+            until: None,
+        }
     }
 
     /// Acts by these from the next resynchronisation on; what is held is held as it was begun.
@@ -164,7 +168,7 @@ impl Brake {
 
     /// Once more everything was given anew, while something is held: its time runs on.
     fn held_anew(&mut self, unexplained: Vec<Key>) {
-        let unexplained: HashSet<Key> = unexplained.into_iter().collect();
+        let unexplained: KeySet = unexplained.into_iter().collect();
         let back: Vec<Key> = self.held.difference(&unexplained).cloned().collect();
         self.held.extend(unexplained);
         back.iter().for_each(|key| self.let_go(key));
@@ -178,7 +182,7 @@ impl Brake {
     }
 
     /// Lets everything go; gives what was held.
-    pub fn release(&mut self, why: &str) -> HashSet<Key> {
+    pub fn release(&mut self, why: &str) -> KeySet {
         if self.is_on() {
             tracing::warn!(released = self.held.len(), "the brake is off: {why}");
         }

@@ -11,7 +11,7 @@ mod said;
 mod unanswered;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Instant,
 };
@@ -22,7 +22,7 @@ use super::{
     brake::Brake,
     exposed,
     node::{Node, Scope},
-    object::{Key, Object, PlaneId},
+    object::{Key, KeyMap, KeySet, Object, PlaneId},
     order::Rank,
     pace::Pace,
     part::Part,
@@ -80,16 +80,16 @@ pub struct Core {
     pub(super) node: Node,
     pub(super) ledger: Ledger,
     pub(super) planes: BTreeMap<PlaneId, PlaneState>,
-    pub(super) wished: HashMap<Key, (Part, Arc<Object>)>,
+    pub(super) wished: KeyMap<(Part, Arc<Object>)>,
     tallies: BTreeMap<Part, Tally>,
     /// What stands as wished is held once: here and in the wish it is the same.
-    pub(super) actual: HashMap<Key, Arc<Object>>,
+    pub(super) actual: KeyMap<Arc<Object>>,
     /// Keys that this run wished and wishes no more, until they are gone: what carries no mark of its part is known by this.
-    former: HashMap<Key, Part>,
-    pub(super) open: HashMap<Key, Open>,
+    former: KeyMap<Part>,
+    pub(super) open: KeyMap<Open>,
     /// Objects that the kernel is to tell again, since zebra has lost it, with the part and, where it does not stand, what
     /// it was.
-    pub(super) untold: HashMap<Key, (Part, Object)>,
+    pub(super) untold: KeyMap<(Part, Object)>,
     open_since: BTreeMap<u64, u32>,
     /// Revisions of which the last key closed since it was last asked; one may be open again.
     closed: BTreeSet<u64>,
@@ -149,12 +149,12 @@ impl Core {
             node,
             ledger: Ledger::default(),
             planes: BTreeMap::new(),
-            wished: HashMap::new(),
+            wished: KeyMap::default(),
             tallies: BTreeMap::new(),
-            actual: HashMap::new(),
-            former: HashMap::new(),
-            open: HashMap::new(),
-            untold: HashMap::new(),
+            actual: KeyMap::default(),
+            former: KeyMap::default(),
+            open: KeyMap::default(),
+            untold: KeyMap::default(),
             open_since: BTreeMap::new(),
             closed: BTreeSet::new(),
             slices: BTreeMap::new(),
@@ -316,7 +316,7 @@ impl Core {
         }
         self.unread.remove(&plane);
         self.reading.remove(&plane);
-        let mut gone: HashSet<Key> = self.actual.keys().filter(|key| key.plane() == plane).cloned().collect();
+        let mut gone: KeySet = self.actual.keys().filter(|key| key.plane() == plane).cloned().collect();
         // Links first: whether an address or a neighbour is ours depends on its link's mark.
         objects.sort_by_key(|object| !matches!(object, Object::Kernel(KernelObject::Link(_))));
         for object in objects {

@@ -1,6 +1,9 @@
 //! One word for the objects of all planes, so that the reconciler compares, orders and counts them alike.
 
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use crate::{
     ledger::Entry,
@@ -42,6 +45,13 @@ pub enum Key {
     /// Of FRR.
     Frr(FrrKey),
 }
+
+/// A table by key. One event asks such tables some twenty times: theirs is a hash that is quick for short keys, and seeded by
+/// chance, since keys come from others.
+pub type KeyMap<V> = HashMap<Key, V, foldhash::fast::RandomState>;
+
+/// A set of keys, likewise.
+pub type KeySet = HashSet<Key, foldhash::fast::RandomState>;
 
 /// Who carries operations out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

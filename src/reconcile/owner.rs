@@ -1,9 +1,9 @@
 //! Whose an object is that stands without being wished: the marks of the ownership table, and nothing on a name alone.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    object::{Key, Object},
+    object::{Key, KeyMap, Object},
     part::Part,
 };
 use crate::{
@@ -30,12 +30,7 @@ pub enum Owner {
 }
 
 /// Decides by the marks. `former` names what this run itself has wished until now.
-pub fn owner(
-    object: &Object,
-    actual: &HashMap<Key, Arc<Object>>,
-    ledger: &Ledger,
-    former: Option<Part>,
-) -> Owner {
+pub fn owner(object: &Object, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Owner {
     let marked = match object {
         // What was held once is kept in mind.
         Object::Ledger(entry) => Some(entry.vni.into()).filter(|_| !entry.left),
@@ -72,7 +67,7 @@ pub fn owner(
     marked.map_or(Owner::Foreign, Owner::Part)
 }
 
-fn kernel(object: &KernelObject, actual: &HashMap<Key, Arc<Object>>, former: Option<Part>) -> Owner {
+fn kernel(object: &KernelObject, actual: &KeyMap<Arc<Object>>, former: Option<Part>) -> Owner {
     let part = match object {
         // What OVS made goes with its port.
         KernelObject::Link(Link { kind: LinkKind::Other(_), .. }) => None,
@@ -111,17 +106,13 @@ fn part_of(mark: Mark) -> Part {
 }
 
 /// FRR's side of the BGP mode's VRF carries no mark either: it is known by the VRF, whatever its name.
-fn base(vrf: IfName, actual: &HashMap<Key, Arc<Object>>, former: Option<Part>) -> Option<Part> {
+fn base(vrf: IfName, actual: &KeyMap<Arc<Object>>, former: Option<Part>) -> Option<Part> {
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
     let marked = marked_link(vrf, actual, is_vrf) == Some(Mark::Underlay);
     (marked || former == Some(Part::Base)).then_some(Part::Base)
 }
 
-fn marked_link(
-    dev: IfName,
-    actual: &HashMap<Key, Arc<Object>>,
-    is: impl Fn(&LinkKind) -> bool,
-) -> Option<Mark> {
+fn marked_link(dev: IfName, actual: &KeyMap<Arc<Object>>, is: impl Fn(&LinkKind) -> bool) -> Option<Mark> {
     match &**actual.get(&Key::Kernel(KernelKey::Link(dev)))? {
         Object::Kernel(KernelObject::Link(link)) if is(&link.kind) => link.owner,
         _ => None,
@@ -130,12 +121,7 @@ fn marked_link(
 
 /// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
 /// another AS than the ledger's, they are somebody else's. Those of a VNI that has left come from a file that FRR had saved.
-fn frr(
-    vrf: IfName,
-    actual: &HashMap<Key, Arc<Object>>,
-    ledger: &Ledger,
-    former: Option<Part>,
-) -> Option<Vni> {
+fn frr(vrf: IfName, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Option<Vni> {
     let vni = tenant_of(vrf)?;
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
     let held = ledger.get(vni).is_some()

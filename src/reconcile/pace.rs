@@ -1,12 +1,12 @@
 //! How fast the same object is mended again and again: at once at first, then ever slower, so that two who disagree about
 //! an object do not keep the node busy. Pure: time is passed in.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::{object::Key, retry};
+use super::{
+    object::{Key, KeyMap},
+    retry,
+};
 
 /// So many repairs of one object are made at once. An operator who tries things out does not get there, although a device
 /// that goes takes its routes with it each time.
@@ -38,7 +38,7 @@ pub enum Turn {
 /// What was mended lately.
 #[derive(Debug, Default)]
 pub struct Pace {
-    lately: HashMap<Key, Repairs>,
+    lately: KeyMap<Repairs>,
 }
 
 impl Pace {

@@ -1,12 +1,12 @@
 //! What is open in one VNI: objects that are not as wished yet, by rank, so that the next round is found without a search.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
 
 use super::{
-    object::Key,
+    object::{Key, KeySet},
     order::{RANKS, Rank},
 };
 use crate::model::IfName;
@@ -69,7 +69,7 @@ impl Hold {
 #[derive(Debug, Default)]
 struct Open {
     count: [u32; RANKS],
-    ready: [HashSet<Key>; RANKS],
+    ready: [KeySet; RANKS],
 }
 
 /// One VNI's bookkeeping.
@@ -78,7 +78,7 @@ pub struct Slice {
     build: Open,
     remove: Open,
     /// The frame's keys that are wished.
-    pub frame: HashSet<Key>,
+    pub frame: KeySet,
     /// Why the frame is not complete.
     pub waiting: BTreeSet<String>,
     /// The bridges of the tenant's provider networks, as far as they are known.
@@ -96,9 +96,9 @@ pub struct Slice {
 const SPARE: usize = 64;
 
 /// A set that was large once does not keep its room for ever.
-fn give_back(set: &mut HashSet<Key>) {
+fn give_back(set: &mut KeySet) {
     if set.is_empty() && set.capacity() > SPARE {
-        *set = HashSet::new();
+        *set = KeySet::default();
     }
 }
 

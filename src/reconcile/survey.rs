@@ -6,7 +6,7 @@
 //! told again. Two looks must agree, so that what is only on its way is left alone. Pure: time is passed in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use super::{
     Reconciler,
     core::Core,
     exposed,
-    object::{Key, Object, PlaneId},
+    object::{Key, KeyMap, KeySet, Object, PlaneId},
     part::Part,
     slice::Hold,
 };
@@ -50,7 +50,7 @@ enum State {
     #[default]
     Quiet,
     /// The next look is due. What the first look found, if that was taken.
-    Due(Instant, Option<HashSet<Key>>),
+    Due(Instant, Option<KeySet>),
     Asked(Look),
 }
 
@@ -62,8 +62,8 @@ struct Look {
     owed: BTreeMap<IfName, (Part, BTreeSet<IpAddr>)>,
     /// All addresses and exposing routes that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
-    first: Option<HashSet<Key>>,
-    found: HashMap<Key, (Part, Object)>,
+    first: Option<KeySet>,
+    found: KeyMap<(Part, Object)>,
 }
 
 impl Survey {
@@ -124,7 +124,7 @@ impl Reconciler {
         let owed: BTreeMap<_, _> = vrfs.chain(plain).map(&mut with_hosts).collect();
         let vrfs = owed.keys().copied().collect();
         let held = self.core.held_addresses();
-        self.survey.state = State::Asked(Look { since: now, owed, held, first, found: HashMap::new() });
+        self.survey.state = State::Asked(Look { since: now, owed, held, first, found: KeyMap::default() });
         Some((PlaneId::Frr, Command::Ask(Question::Originated(vrfs))))
     }
 

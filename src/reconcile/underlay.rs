@@ -5,7 +5,7 @@
 //! depends on a fact that is not known is left out with the reason, and nothing that stands is removed on its account.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
@@ -15,7 +15,7 @@ use super::{
     Reconciler, frame,
     frame::Frame,
     node::Node,
-    object::{Key, Object},
+    object::{KeySet, Object},
     part::Part,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub struct Underlay {
     networks: BTreeSet<Uuid>,
     destinations: BTreeSet<Prefix>,
     ties: BTreeMap<Uuid, Tie>,
-    made: HashMap<Prefix, (Part, HashSet<Key>)>,
+    made: HashMap<Prefix, (Part, KeySet)>,
 }
 
 /// How a provider network is reached from this node.
@@ -160,7 +160,7 @@ impl Reconciler {
             Some(made) => self.underlay.made.insert(to, made),
             None => self.underlay.made.remove(&to),
         };
-        let (part, before) = before.unwrap_or((Part::Base, HashSet::new()));
+        let (part, before) = before.unwrap_or((Part::Base, KeySet::default()));
         let after = made.map(|(_, keys)| keys).unwrap_or_default();
         for key in before.difference(&after).cloned().collect::<Vec<_>>() {
             self.core.unwish(key, part);
