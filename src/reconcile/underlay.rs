@@ -15,7 +15,7 @@ use super::{
     Reconciler, frame,
     frame::Frame,
     node::Node,
-    object::{KeySet, Object},
+    object::{Key, KeySet, Object},
     part::Part,
 };
 use crate::{
@@ -29,7 +29,9 @@ use crate::{
     planes::{
         flows::object::{Flow, FlowRule, FlowsObject},
         frr::object::{BgpSettings, BgpVrf, FrrObject, Leak, Sources},
-        kernel::object::{Address, KernelObject, Link, LinkKind, Neighbour, NextHop, Rule, Settings},
+        kernel::object::{
+            Address, KernelKey, KernelObject, Link, LinkKind, Neighbour, NextHop, Rule, Settings,
+        },
     },
     southbound::{Replica, Touched},
 };
@@ -145,9 +147,12 @@ impl Reconciler {
             let way = tie.map(|tie| way(to, exposure, tie)).unwrap_or_default();
             let address = advertised(to, exposure, self.config.underlay.nic);
             let objects: Vec<Object> = way.into_iter().chain(address).collect();
-            // Where the way is not known (any more), what stands of it stays: the provider network says why it waits.
+            // Where the way is not known (any more), what stands of it stays: the provider network says why it waits. By which
+            // address it is advertised is known all the same.
             let kept = self.underlay.made.get(&to).filter(|_| tie.is_none());
-            let mut keys = kept.map(|(_, keys)| keys.clone()).unwrap_or_default();
+            let leads_there = |key: &&Key| !matches!(key, Key::Kernel(KernelKey::Address(..)));
+            let mut keys: KeySet =
+                kept.iter().flat_map(|(_, keys)| keys.iter().filter(leads_there)).cloned().collect();
             keys.iter().for_each(|key| self.core.hand_over(key, part));
             for object in objects.into_iter().filter_map(|object| self.drained(object)).collect::<Vec<_>>() {
                 let key = object.key();

@@ -362,6 +362,23 @@ fn an_address_that_a_subnet_had_while_its_network_waited_is_not_left_behind() {
     assert_eq!(on_nic, ["address 20.0.0.1/23 on bgp-nic"]);
 }
 
+/// The same prefix is another subnet's while its provider network waits.
+#[test]
+fn a_prefix_that_another_subnet_takes_over_is_advertised_by_its_address_alone() {
+    let options = Options { all_tenants: true, by_subnet: true, ..Options::default() };
+    let mut rig = Rig::with(Cloud::empty(), Config { underlay: options, ..config(false) });
+    rig.cloud.localnet("provnet", "prov", "physnet1", None);
+    let mac = "fa:16:3e:00:00:01 172.24.4.2/24";
+    rig.cloud.gateway(&GatewaySpec { mac, ..GatewaySpec::second() });
+    rig.cloud.subnet("gw-b", "sub", "net", "fa:16:3e:00:00:02 20.0.1.1/23");
+    rig.run();
+    assert!(texts(&rig).contains(&"address 20.0.1.1/23 on bgp-nic".to_owned()), "{:?}", texts(&rig));
+    rig.cloud.localnet("provnet", "prov", "physnet2", None);
+    rig.cloud.subnet("gw-b", "sub", "net", "fa:16:3e:00:00:02 20.0.0.1/23");
+    rig.run();
+    assert!(!texts(&rig).contains(&"address 20.0.1.1/23 on bgp-nic".to_owned()), "{:?}", texts(&rig));
+}
+
 /// Two ports have one address, each on a provider network of its own; the second network is not mapped on this node.
 #[test]
 fn an_address_that_is_left_to_a_network_that_waits_is_not_offered_any_more() {
