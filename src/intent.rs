@@ -11,7 +11,7 @@ mod evidence;
 mod gateway;
 mod limit;
 pub mod names;
-mod port;
+pub mod port;
 #[cfg(test)]
 mod tests;
 

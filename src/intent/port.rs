@@ -41,10 +41,14 @@ pub fn workload(row: &PortBinding) -> impl Iterator<Item = (Option<MacAddr>, IpA
         let words = first.filter(|_| mac.is_none()).into_iter().chain(words);
         words.filter_map(move |word| Some((mac, word.parse().ok()?)))
     });
-    let is_unknown = matches!(&row.mac[..], [alone] if &**alone == "unknown");
-    let given = row.external_ids.get(CIDRS).filter(|_| is_unknown).unwrap_or_default();
+    let given = row.external_ids.get(CIDRS).filter(|_| is_unknown(&row.mac)).unwrap_or_default();
     let given = given.split_ascii_whitespace().filter_map(|word| word.parse::<Prefix>().ok());
     known.chain(given.map(|prefix| (None, prefix.addr())))
+}
+
+/// OVN knows no address of a port with this `mac` column.
+pub fn is_unknown(mac: &[impl AsRef<str>]) -> bool {
+    matches!(mac, [alone] if alone.as_ref() == "unknown")
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ struct Past {
 
 impl History {
     /// How the sessions are now; those not named are gone.
-    pub fn sessions(&mut self, now: Instant, words: impl Iterator<Item = (SessionId, &'static str)> + Clone) {
-        for (session, word) in words.clone() {
+    pub fn sessions(&mut self, now: Instant, words: &[(SessionId, &'static str)]) {
+        for &(session, word) in words {
             let fresh = Past { word, since: now, was_up: word == UP, reconnects: 0 };
             let past = self.sessions.entry(session).or_insert(fresh);
             if past.word != word {
@@ -41,7 +41,7 @@ impl History {
                 (past.word, past.since) = (word, now);
             }
         }
-        self.sessions.retain(|session, _| words.clone().any(|(named, _)| named == *session));
+        self.sessions.retain(|session, _| words.iter().any(|(named, _)| named == session));
     }
 
     /// How long a session is as it is, and how often it came up again.
@@ -132,11 +132,11 @@ mod tests {
         let mut history = History::default();
         let zebra = SessionId::Daemon("zebra");
         for (at, word) in [(0, DOWN), (1, "reading"), (2, UP), (5, DOWN), (9, UP)] {
-            history.sessions(start + Duration::from_secs(at), [(zebra, word)].into_iter());
+            history.sessions(start + Duration::from_secs(at), &[(zebra, word)]);
         }
         let (since, reconnects) = history.session(zebra, start + Duration::from_secs(10));
         assert_eq!((since, reconnects), (Duration::from_secs(1), 1));
-        history.sessions(start, std::iter::empty());
+        history.sessions(start, &[]);
         assert_eq!(
             history.session(zebra, start + Duration::from_secs(10)),
             (Duration::ZERO, 0),

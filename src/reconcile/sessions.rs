@@ -60,7 +60,7 @@ impl Reconciler {
     pub(super) fn look_at_sessions(&mut self, now: Instant) {
         let words: Vec<_> =
             self.all_sessions().map(|(session, state)| (session, status::word(state))).collect();
-        self.history.sessions(now, words.into_iter());
+        self.history.sessions(now, &words);
     }
 
     /// How far every session has come, those too that have not said a word yet.

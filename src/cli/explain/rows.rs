@@ -9,6 +9,7 @@ use crate::{
         peers::database::{Database, Row, entry, strings, text},
     },
     config::Config,
+    intent::port,
     ovsdb::{Remotes, tables::CIDRS},
 };
 
@@ -102,7 +103,7 @@ impl Rows {
     /// Takes a port over.
     pub fn add(&mut self, row: Row) {
         let mac = row.get("mac").map(strings).unwrap_or_default();
-        let given = entry(&row, "external_ids", CIDRS).filter(|_| mac == ["unknown"]);
+        let given = entry(&row, "external_ids", CIDRS).filter(|_| port::is_unknown(&mac));
         let words = mac.iter().chain(&given).flat_map(|words| words.split_whitespace());
         let port = Port {
             name: text(&row, "logical_port").unwrap_or_default(),
