@@ -75,8 +75,14 @@ fn map(pairs: &[(&str, &str)]) -> Value {
     json!(["map", pairs])
 }
 
+/// The UUIDs that the server gave: of the chassis, and of each network's VM ports.
+struct Cloud {
+    chassis: Vec<Value>,
+    vms: Vec<Vec<Value>>,
+}
+
 /// A cloud of so many networks, each with a router of its own; the first one's gateway lives on gw1, the others' on gw2.
-fn write_cloud(writer: &mut Writer, networks: usize) -> Vec<Value> {
+fn write_cloud(writer: &mut Writer, networks: usize) -> Cloud {
     let chassis = |name: &str| {
         let encap = json!({ "op": "insert", "table": "Encap", "uuid-name": "e", "row": { "type": "geneve", "ip": name, "chassis_name": name } });
         vec![encap, insert("Chassis", json!({ "name": name, "encaps": ["named-uuid", "e"] }))]
@@ -96,6 +102,7 @@ fn write_cloud(writer: &mut Writer, networks: usize) -> Vec<Value> {
         1,
         json!({ "options": map(&[("network_name", "physnet1")]) }),
     )]);
+    let mut vms = Vec::new();
     for n in 0..networks {
         let (router, network) = (datapath(writer), datapath(writer));
         let home = &chassis[usize::from(n != HERE)];
@@ -158,16 +165,16 @@ fn write_cloud(writer: &mut Writer, networks: usize) -> Vec<Value> {
             };
             port(&format!("vm-{n}-{vm}"), "", &network, 2 + vm, bound)
         }));
-        writer.transact(operations);
+        let written = writer.transact(operations);
+        let of_vms = &written[written.len() - PER_NETWORK..];
+        vms.push(of_vms.iter().map(|result| result["uuid"].clone()).collect());
     }
-    chassis
+    Cloud { chassis, vms }
 }
 
-fn bind(networks: std::ops::Range<usize>, count: usize, chassis: &Value) -> Vec<Vec<Value>> {
-    let names = networks.flat_map(|n| (0..PER_NETWORK).map(move |vm| format!("vm-{n}-{vm}"))).take(count);
-    let update = |name| json!({ "op": "update", "table": "Port_Binding", "where": [["logical_port", "==", name]], "row": { "chassis": chassis, "up": true } });
-    let all: Vec<Value> = names.map(update).collect();
-    all.chunks(100).map(<[Value]>::to_vec).collect()
+/// An update of one port, found by its UUID: by any other column the server looks at every row.
+fn set(port: &Value, columns: Value) -> Value {
+    json!({ "op": "update", "table": "Port_Binding", "where": [["_uuid", "==", port]], "row": columns })
 }
 
 /// Passes bytes on between a client and the server, and counts those to the client.
@@ -265,7 +272,7 @@ async fn a_gateway_receives_what_concerns_its_routers_and_nothing_else() {
     let networks = ports / PER_NETWORK;
     let server = Server::standalone(SCHEMA, &[]);
     let mut writer = Writer::new(&server);
-    let chassis = write_cloud(&mut writer, networks);
+    let cloud = write_cloud(&mut writer, networks);
     let (remote, received) = counting_proxy(&server);
 
     let mut gateway = Gateway::start(&remote);
@@ -276,11 +283,15 @@ async fn a_gateway_receives_what_concerns_its_routers_and_nothing_else() {
     let elsewhere = ports.min(10_000 + PER_NETWORK) - PER_NETWORK;
     assert!(rows <= PER_NETWORK + networks + 5, "{rows} rows held");
 
-    for operations in bind(HERE + 1..networks, elsewhere, &chassis[1]) {
-        writer.transact(operations);
+    let others = cloud.vms.iter().enumerate().filter(|(n, _)| *n != HERE).flat_map(|(_, vms)| vms);
+    let binds: Vec<Value> = others
+        .take(elsewhere)
+        .map(|port| set(port, json!({ "chassis": cloud.chassis[1], "up": true })))
+        .collect();
+    for operations in binds.chunks(100) {
+        writer.transact(operations.to_vec());
     }
-    let unbound = json!({ "op": "update", "table": "Port_Binding", "where": [["logical_port", "==", last]], "row": { "chassis": ["set", []] } });
-    writer.transact(vec![unbound]);
+    writer.transact(vec![set(&cloud.vms[HERE][PER_NETWORK - 1], json!({ "chassis": ["set", []] }))]);
     gateway.until("the one that matters", |reconciler| !bound(reconciler, &last)).await;
     let after = received.load(Ordering::Relaxed) - start;
     println!(
