@@ -26,6 +26,7 @@ use uuid::Uuid;
 pub use conflict::{reserved, same_family};
 pub use evidence::{Evidence, Unbound};
 pub use gateway::{Gateway, Localnet, Subnet};
+pub use limit::{Excess, Scope};
 use limit::{Limited, Shift};
 
 use crate::{
@@ -123,7 +124,7 @@ pub struct Delta {
 pub struct Limits {
     /// Of one VNI.
     pub per_vni: usize,
-    /// Of the node.
+    /// Of the node; the EVPN mode's addresses and the BGP mode's are counted apart.
     pub per_node: usize,
 }
 
@@ -172,6 +173,8 @@ pub struct Intent {
     /// Of a VNI's addresses, those within its limit; of these, those within the node's.
     per_vni: BTreeMap<Vni, Limited<IpAddr>>,
     on_node: Limited<(Vni, IpAddr)>,
+    /// The limits that something is beyond.
+    beyond: BTreeSet<Scope>,
 }
 
 impl Intent {
@@ -196,6 +199,7 @@ impl Intent {
             claims: HashMap::new(),
             per_vni: BTreeMap::new(),
             on_node: Limited::new(limits.per_node),
+            beyond: BTreeSet::new(),
         }
     }
 
@@ -207,6 +211,7 @@ impl Intent {
         let before: BTreeSet<_> = self.addresses().collect();
         self.limits = limits;
         self.per_vni.clear();
+        self.beyond.clear();
         self.on_node = Limited::new(limits.per_node);
         let claims: Vec<_> = self.claims.keys().copied().collect();
         let mut delta = Delta::default();
@@ -312,18 +317,17 @@ impl Intent {
             .filter(move |address| self.wishes(vni, *address))
     }
 
-    /// What is beyond the limits, in words.
-    pub fn excesses(&self) -> impl Iterator<Item = (Option<Vni>, String)> {
-        let beyond = |excess: usize, option: &str| {
-            (excess > 0).then(|| {
-                format!("{excess} addresses are put aside: {option} is reached; the smallest are advertised")
-            })
-        };
-        let per_vni = self.per_vni.iter();
-        let per_vni = per_vni.filter_map(move |(vni, held)| {
-            Some((Some(*vni), beyond(held.excess(), "max_prefixes_per_vni")?))
-        });
-        per_vni.chain(beyond(self.on_node.excess(), "max_prefixes").map(|words| (None, words)))
+    /// What is beyond the limits.
+    pub fn excesses(&self) -> impl Iterator<Item = Excess> {
+        self.beyond.iter().map(|scope| Excess { scope: *scope, count: self.excess(*scope) })
+    }
+
+    fn excess(&self, scope: Scope) -> usize {
+        match scope {
+            Scope::Vni(vni) => self.per_vni.get(&vni).map_or(0, Limited::excess),
+            Scope::Node => self.on_node.excess(),
+            Scope::Plain => 0,
+        }
     }
 
     /// All that is put aside, but for strays among the VMs (`strays`).
@@ -452,7 +456,7 @@ impl Intent {
         self.shift(vni, shift, delta);
     }
 
-    /// What a VNI's limit lets in and out goes on to the node's.
+    /// What a VNI's limit lets in and out goes on to the node's. All that is beyond a limit comes and goes here.
     fn shift(&mut self, vni: Vni, shift: Shift<IpAddr>, delta: &mut Delta) {
         if let Some(left) = shift.left {
             let Shift { entered, left } = self.on_node.remove((vni, left));
@@ -461,6 +465,12 @@ impl Intent {
         if let Some(come) = shift.entered {
             let Shift { entered, left } = self.on_node.insert((vni, come));
             delta.addresses.extend(entered.into_iter().chain(left));
+        }
+        for scope in [Scope::Vni(vni), Scope::Node] {
+            match self.excess(scope) {
+                0 => self.beyond.remove(&scope),
+                _ => self.beyond.insert(scope),
+            };
         }
     }
 

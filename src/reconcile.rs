@@ -116,7 +116,7 @@ impl Reconciler {
     pub fn new(config: Config) -> Self {
         let intent = Intent::new(config.bgp_as, config.limits);
         let brake = Brake::new(config.mass_withdraw);
-        let bgp = bgp::Intent::new(&config.underlay, config.modes.evpn);
+        let bgp = bgp::Intent::new(&config.underlay, config.limits.per_node, config.modes.evpn);
         let node = Node::advertising_by(config.modes.underlay.then_some(config.underlay.nic));
         let mut underlay = Underlay::default();
         underlay.all_stale();
@@ -167,7 +167,10 @@ impl Reconciler {
         for (vni, ip) in moved {
             self.update_address(vni, ip);
         }
+        let delta = self.bgp.set_limit(config.limits.per_node);
+        self.follow_bgp(delta);
         self.underlay.all_stale();
+        self.say_limits();
     }
 
     /// The replica, to be brought up to date; `poll` takes in what changed.
@@ -289,6 +292,11 @@ impl Reconciler {
         if self.config.modes.underlay {
             self.update_bgp(&touched, chassis.as_deref());
         }
+        self.say_limits();
+    }
+
+    fn say_limits(&mut self) {
+        self.news.limits(self.intent.excesses().chain(self.bgp.excess()));
     }
 
     /// Whether the Southbound has told which chassis this node is; who wants nothing need not know.

@@ -2,7 +2,8 @@
 //!
 //! Pure: no I/O, no clock. Every row that offers something is a source, with what it claims; a changed row leads to its
 //! source and to those that looked at it, and only these are computed again. The result is always equal to a computation
-//! from scratch. Of several claims to one destination the least by kind and name counts; the others are put aside.
+//! from scratch. Of several claims to one destination the least by kind and name counts; the others are put aside, and so is what
+//! is beyond the node's limit.
 
 mod evidence;
 mod exposure;
@@ -22,7 +23,12 @@ pub use evidence::Evidence;
 pub use exposure::{Exposure, Kind, Way};
 
 use self::router::{Resolved, RouterSubnet};
-use super::{Problem, annotation, gateway::localnet_of, port, remove_from};
+use super::{
+    Excess, Problem, Scope, annotation,
+    gateway::localnet_of,
+    limit::{Limited, Shift},
+    port, remove_from,
+};
 use crate::{
     config::{TenantNetworks, Underlay},
     model::{MacAddr, Prefix},
@@ -75,6 +81,8 @@ pub struct Intent {
     sources: HashMap<Source, Claims>,
     claims: BTreeMap<Prefix, BTreeSet<Exposure>>,
     contested: BTreeSet<Prefix>,
+    /// Destinations that are advertised; those within the limit are offered.
+    on_node: Limited<Prefix>,
     /// How many destinations count on each provider network.
     used: BTreeMap<Uuid, usize>,
     /// Under which name a workload's row was seen last: where it is bound says where what names it is offered.
@@ -96,8 +104,8 @@ struct Work {
 }
 
 impl Intent {
-    /// An intent that knows nothing yet. `beside_evpn`: the EVPN mode is on, too.
-    pub fn new(options: &Underlay, beside_evpn: bool) -> Self {
+    /// An intent that knows nothing yet and offers so many addresses at most. `beside_evpn`: the EVPN mode is on, too.
+    pub fn new(options: &Underlay, limit: usize, beside_evpn: bool) -> Self {
         Self {
             tenants: options.tenant_networks(),
             options: options.clone(),
@@ -113,6 +121,7 @@ impl Intent {
             sources: HashMap::new(),
             claims: BTreeMap::new(),
             contested: BTreeSet::new(),
+            on_node: Limited::new(limit),
             used: BTreeMap::new(),
             names: HashMap::new(),
             residents: BTreeMap::new(),
@@ -163,14 +172,33 @@ impl Intent {
         delta
     }
 
-    /// What counts for a destination.
+    /// So many addresses are offered at most from now on.
+    pub fn set_limit(&mut self, limit: usize) -> Delta {
+        let before: Vec<_> = self.claims.keys().map(|to| (*to, self.exposure(to).cloned())).collect();
+        self.on_node = Limited::new(limit);
+        let advertised =
+            self.claims.iter().filter(|(_, claims)| claims.first().is_some_and(Exposure::is_advertised));
+        advertised.for_each(|(to, _)| drop(self.on_node.insert(*to)));
+        let mut delta = Delta::default();
+        before.into_iter().for_each(|(to, before)| self.compare(to, before, &mut delta));
+        delta
+    }
+
+    /// What counts for a destination, if that is within the limit.
     pub fn exposure(&self, to: &Prefix) -> Option<&Exposure> {
-        self.claims.get(to)?.first()
+        let first = self.claims.get(to)?.first()?;
+        Some(first).filter(|first| !first.is_advertised() || self.on_node.counts(to))
     }
 
     /// All that is offered, by destination.
     pub fn exposures(&self) -> impl Iterator<Item = (&Prefix, &Exposure)> {
-        self.claims.iter().filter_map(|(to, claims)| Some((to, claims.first()?)))
+        self.claims.keys().filter_map(|to| Some((to, self.exposure(to)?)))
+    }
+
+    /// What is beyond the limit.
+    pub fn excess(&self) -> Option<Excess> {
+        let count = self.on_node.excess();
+        (count > 0).then_some(Excess { scope: Scope::Plain, count })
     }
 
     /// The provider networks that something is offered on.
@@ -372,20 +400,37 @@ impl Intent {
     fn take_claim(&mut self, (to, claim): (Prefix, Exposure), delta: &mut Delta) {
         let before = self.exposure(&to).cloned();
         self.claims.entry(to).or_default().insert(claim);
-        self.compare(to, before, delta);
+        self.judge(to, before, delta);
     }
 
     fn drop_claim(&mut self, (to, claim): (Prefix, Exposure), delta: &mut Delta) {
         let before = self.exposure(&to).cloned();
         remove_from(&mut self.claims, &to, &claim);
-        self.compare(to, before, delta);
+        self.judge(to, before, delta);
     }
 
-    fn compare(&mut self, to: Prefix, before: Option<Exposure>, delta: &mut Delta) {
-        match self.claims.get(&to).is_some_and(|claims| claims.len() > 1) {
+    /// The claims to a destination have changed: whether they are contested, and what of that is within the limit.
+    fn judge(&mut self, to: Prefix, before: Option<Exposure>, delta: &mut Delta) {
+        let claims = self.claims.get(&to);
+        let is_advertised = claims.and_then(BTreeSet::first).is_some_and(Exposure::is_advertised);
+        match claims.is_some_and(|claims| claims.len() > 1) {
             true => self.contested.insert(to),
             false => self.contested.remove(&to),
         };
+        let Shift { entered, left } =
+            if is_advertised { self.on_node.insert(to) } else { self.on_node.remove(to) };
+        self.compare(to, before, delta);
+        // Another one may have taken its place, or given it up.
+        for other in entered.into_iter().filter(|other| *other != to) {
+            self.compare(other, None, delta);
+        }
+        for other in left.into_iter().filter(|other| *other != to) {
+            let before = self.claims.get(&other).and_then(BTreeSet::first).cloned();
+            self.compare(other, before, delta);
+        }
+    }
+
+    fn compare(&mut self, to: Prefix, before: Option<Exposure>, delta: &mut Delta) {
         let after = self.exposure(&to).cloned();
         if before == after {
             return;

@@ -1,7 +1,9 @@
 //! A sorted set of which only the first so many count, kept without a search: what comes and what falls out is known at
 //! every change. Which ones count depends on what is in it alone, never on the order in which it came.
 
-use std::{collections::BTreeSet, ops::Bound};
+use std::{collections::BTreeSet, fmt, ops::Bound};
+
+use crate::model::Vni;
 
 /// The set.
 #[derive(Debug)]
@@ -20,6 +22,63 @@ pub struct Shift<T> {
     pub entered: Option<T>,
     /// Does not count any more.
     pub left: Option<T>,
+}
+
+/// Addresses beyond a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// Whose limit it is.
+    pub scope: Scope,
+    /// How many are put aside.
+    pub count: usize,
+}
+
+/// Whose a limit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// A VNI's.
+    Vni(Vni),
+    /// The node's for the EVPN mode.
+    Node,
+    /// The node's for the BGP mode.
+    Plain,
+}
+
+impl Scope {
+    /// The option that sets the limit.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Vni(_) => "max_prefixes_per_vni",
+            Self::Node | Self::Plain => "max_prefixes",
+        }
+    }
+}
+
+impl Scope {
+    /// The VNI whose limit it is.
+    pub fn vni(self) -> Option<Vni> {
+        match self {
+            Self::Vni(vni) => Some(vni),
+            Self::Node | Self::Plain => None,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vni(vni) => write!(f, "VNI {vni}"),
+            Self::Node | Self::Plain => write!(f, "this node"),
+        }
+    }
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, option) = (self.count, self.scope.option());
+        let what = if self.scope == Scope::Plain { "plain routes" } else { "addresses" };
+        write!(f, "{count} {what} are put aside: {option} is reached; the smallest are advertised")
+    }
 }
 
 impl<T: Ord + Copy> Limited<T> {

@@ -274,7 +274,14 @@ fn beyond_the_limit_the_largest_addresses_are_put_aside_and_come_back() {
     cloud.workload("vm2", "net", Some("cmp1"), &["fa:16:3e:00:00:20 20.0.0.1 20.0.0.2"]);
     let mut intent = computed(&mut cloud);
     assert_eq!(addresses(&intent), set(["1001 20.0.0.1", "1001 20.0.0.2", "1001 20.0.0.10"]));
-    assert!(intent.excesses().next().unwrap().1.contains("1 addresses are put aside: max_prefixes_per_vni"));
+    assert!(
+        intent
+            .excesses()
+            .next()
+            .unwrap()
+            .to_string()
+            .contains("1 addresses are put aside: max_prefixes_per_vni")
+    );
     cloud.remove("vm2");
     let touched = cloud.replica.take_touched();
     intent.update(&cloud.replica, &touched, &cloud.ledger, BTreeSet::new());

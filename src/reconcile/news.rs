@@ -14,7 +14,7 @@ use super::{
     slice::{Side, Slice},
 };
 use crate::{
-    intent::{Intent, Problem, Tenant, bgp, shown},
+    intent::{Excess, Intent, Problem, Scope, Tenant, bgp, shown},
     model::Vni,
     southbound::Replica,
 };
@@ -37,6 +37,8 @@ pub struct News {
     /// How the parts of the BGP mode stand.
     plain: BTreeMap<Part, Standing>,
     problems: BTreeSet<(Box<str>, String)>,
+    /// The limits that were reached.
+    reached: BTreeSet<Scope>,
 }
 
 #[derive(Debug)]
@@ -187,6 +189,19 @@ impl News {
             tracing::info!(%port, "not put aside any more: {reason}");
         }
         self.problems = now;
+    }
+
+    /// Says which limits are reached now and were not before, and which are not any more; how many addresses are beyond them
+    /// is the status's to tell.
+    pub fn limits(&mut self, excesses: impl Iterator<Item = Excess>) {
+        let now: BTreeSet<Scope> = excesses.map(|excess| excess.scope).collect();
+        for scope in now.difference(&self.reached) {
+            tracing::warn!("{} is reached on {scope}: the largest addresses are put aside", scope.option());
+        }
+        for scope in self.reached.difference(&now) {
+            tracing::info!("{} is not reached any more on {scope}", scope.option());
+        }
+        self.reached = now;
     }
 }
 

@@ -412,7 +412,8 @@ fn attach(tenant: &Tenant, config: &Config) -> Vec<String> {
 fn problems_total(reconciler: &Reconciler) -> usize {
     let intent = &reconciler.intent;
     let strays = intent.strays().filter(|(uuid, _)| reconciler.replica.get(uuid).is_some());
-    intent.problems().count() + strays.count() + intent.excesses().count()
+    let put_aside = intent.problems().count() + strays.count() + reconciler.bgp.problems().count();
+    put_aside + intent.excesses().count() + usize::from(reconciler.bgp.excess().is_some())
 }
 
 fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
@@ -428,10 +429,11 @@ fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
         let reason = format!("{}{more} is in no advertised subnet of its network", list.join(", "));
         Some(ProblemStatus { port: shown(&port.logical_port), vni: None, reason })
     });
-    let excesses = reconciler.intent.excesses().map(|(vni, reason)| ProblemStatus {
-        port: vni.map_or("this node".to_owned(), |vni| format!("VNI {vni}")),
-        vni: vni.map(|vni| vni.get()),
-        reason,
+    let excesses = reconciler.intent.excesses().chain(reconciler.bgp.excess());
+    let excesses = excesses.map(|excess| ProblemStatus {
+        port: excess.scope.to_string(),
+        vni: excess.scope.vni().map(|vni| vni.get()),
+        reason: excess.to_string(),
     });
     let plain = reconciler.bgp.problems().map(|problem| ProblemStatus {
         port: problem.port.to_string(),

@@ -22,7 +22,7 @@ use crate::{
     config::{Config, NextHopProxy},
     intent::{
         Localnet,
-        bgp::{Exposure, Way},
+        bgp::{self, Exposure, Way},
         names,
     },
     model::{IfName, Mark, OfPort, Prefix},
@@ -90,6 +90,11 @@ impl Reconciler {
     pub(super) fn update_bgp(&mut self, touched: &Touched, chassis: Option<&str>) {
         let delta = self.bgp.update(&self.replica, touched, chassis);
         self.subjects_changed |= delta.subjects;
+        self.follow_bgp(delta);
+    }
+
+    /// What the intent offers has changed.
+    pub(super) fn follow_bgp(&mut self, delta: bgp::Delta) {
         if delta.exposures.is_empty() && delta.networks.is_empty() {
             return;
         }

@@ -29,7 +29,7 @@ impl<'a> Evidence<'a> {
     /// Whether some row says why this address is not offered.
     pub fn explains(&mut self, address: IpAddr) -> bool {
         // Wished after all: it is held back for a reason of our own.
-        if self.intent.exposure(&Prefix::from(address)).is_some() {
+        if self.intent.claims.contains_key(&Prefix::from(address)) {
             return true;
         }
         if self.intent.chassis.is_none() {

@@ -58,3 +58,10 @@ pub struct Exposure {
     /// The way to it.
     pub way: Way,
 }
+
+impl Exposure {
+    /// Whether BGP is told of it: a subnet may be there for the ways to its addresses alone.
+    pub fn is_advertised(&self) -> bool {
+        !matches!(self.way, Way::Router(_, None))
+    }
+}

@@ -14,7 +14,7 @@ fn options() -> Underlay {
 
 fn computed_with(cloud: &mut Cloud, options: &Underlay) -> Intent {
     cloud.touch_all();
-    let mut intent = Intent::new(options, false);
+    let mut intent = Intent::new(options, usize::MAX, false);
     follow(&mut intent, cloud);
     intent
 }
@@ -177,12 +177,34 @@ fn beside_the_evpn_mode_annotated_routers_are_left_to_it_but_for_floating_ips() 
     cloud.nat("gw", &["fa:16:3e:7f:59:7f 172.24.4.146 172.24.4.200 is_chassis_resident(\"cr-lrp-gw\")"]);
     let options = Underlay { all_tenants: true, ..options() };
     cloud.touch_all();
-    let mut intent = Intent::new(&options, true);
+    let mut intent = Intent::new(&options, usize::MAX, true);
     follow(&mut intent, &mut cloud);
     assert_eq!(offered(&intent), ["172.24.4.200/32 floating IP at fa:16:3e:7f:59:7f"]);
     cloud.annotate("gw", &[]);
     follow(&mut intent, &mut cloud);
     assert_eq!(offered(&intent).len(), 7, "{:?}", offered(&intent));
+}
+
+#[test]
+fn beyond_the_limit_the_largest_addresses_are_put_aside_and_come_back() {
+    let mut cloud = cloud();
+    cloud.touch_all();
+    let options = Underlay { all_tenants: true, ..options() };
+    let mut intent = Intent::new(&options, 3, false);
+    follow(&mut intent, &mut cloud);
+    let destinations = |intent: &Intent| intent.exposures().map(|(to, _)| to.to_string()).collect::<Vec<_>>();
+    // The ways to the tenants' subnets are no addresses that are advertised.
+    let ways = ["20.0.0.0/24", "2001:db8:1::/64"];
+    let within = ["20.0.0.10/32", "172.24.4.146/32", "2001:db8:1::10/128"];
+    assert_eq!(destinations(&intent), [ways[0], within[0], within[1], ways[1], within[2]]);
+    assert!(intent.excess().unwrap().to_string().starts_with("1 plain routes are put aside: max_prefixes"));
+    cloud.remove("vm");
+    follow(&mut intent, &mut cloud);
+    assert_eq!(destinations(&intent), [ways[0], within[1], ways[1], "2001:db8:ffff::1/128"]);
+    assert_eq!(intent.excess(), None);
+    let delta = intent.set_limit(1);
+    assert_eq!(destinations(&intent), [ways[0], within[1], ways[1]]);
+    assert_eq!(delta.exposures.len(), 1, "{delta:?}");
 }
 
 #[test]
@@ -224,10 +246,10 @@ proptest! {
 
     #[test]
     fn increment_equals_recompute(steps in proptest::collection::vec(crate::testing::rows::plain_step(), 1..60),
-                                  grouping in 1usize..6, by_subnet: bool, tenants: bool, evpn: bool) {
+                                  grouping in 1usize..6, limit in prop_oneof![0usize..6, Just(usize::MAX)], by_subnet: bool, tenants: bool, evpn: bool) {
         let options = Underlay { all_tenants: tenants, by_subnet, ..options() };
         let mut cloud = Cloud::empty();
-        let mut intent = Intent::new(&options, evpn);
+        let mut intent = Intent::new(&options, limit, evpn);
         for group in steps.chunks(grouping) {
             for step in group {
                 cloud.apply(step);
@@ -236,7 +258,7 @@ proptest! {
             let delta = follow(&mut intent, &mut cloud);
             let now = said(&intent);
             cloud.touch_all();
-            let mut scratch = Intent::new(&options, evpn);
+            let mut scratch = Intent::new(&options, limit, evpn);
             follow(&mut scratch, &mut cloud);
             prop_assert_eq!(&now, &said(&scratch));
             // The delta names all that changed.

@@ -41,6 +41,25 @@ fn limits_hold_from_the_reload_on_and_give_back_what_they_took() {
 }
 
 #[test]
+fn plain_routes_beyond_the_limit_go_at_a_reload_and_are_counted_among_what_is_put_aside() {
+    let modes = Modes { evpn: false, underlay: true };
+    let config = Config { modes, ..Config::default() };
+    let mut rig = Rig::with(super::plain::provider(), config.clone());
+    rig.run();
+    assert_eq!(addresses(&rig), 2);
+    let limits = Limits { per_node: 1, ..Limits::NONE };
+    rig.reconciler.reconfigure(&Config { limits, ..config.clone() });
+    rig.run();
+    assert_eq!(addresses(&rig), 1);
+    let status = rig.status();
+    assert!(status.converged && status.problems[0].reason.contains("1 plain routes"), "{status:?}");
+    assert_eq!(status.problems_total, 1);
+    rig.reconciler.reconfigure(&config);
+    rig.run();
+    assert_eq!((addresses(&rig), rig.status().problems_total), (2, 0));
+}
+
+#[test]
 fn why_a_tenant_is_gone_is_read_from_its_gateways_rows() {
     let mut rig = Rig::new(Cloud::seed());
     let name = ["cr-lrp-gw".into()];
