@@ -4,11 +4,14 @@
 //! looked at as `Subject`s; those same subjects are what the Southbound is asked for (conditional monitoring), so the
 //! node holds what it looks at and no more.
 
+mod balancers;
 pub mod feed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
+
+pub use balancers::Balancers;
 
 use crate::ovsdb::tables::PortBinding;
 
@@ -27,6 +30,10 @@ pub enum Subject {
     OnChassis(Uuid),
     /// The ports with `nat_addresses`.
     Nat,
+    /// The load balancers.
+    Balancers,
+    /// The datapath group of this uuid.
+    Group(Uuid),
 }
 
 /// The sorts of Port_Binding that the agent tells apart (OVN's `type` column, lib/ovn-util.c).
@@ -64,6 +71,8 @@ pub struct Touched {
     pub gateways: BTreeSet<Box<str>>,
     /// Workload rows that came, went or changed, with the datapaths they are or were on.
     pub workloads: HashSet<(Uuid, Uuid)>,
+    /// Load balancers that came, went or changed, or are attached elsewhere.
+    pub balancers: BTreeSet<Uuid>,
     /// The node's chassis row came, went or changed.
     pub chassis: bool,
     /// The server gave everything anew: what is not there now may have gone for no reason.
@@ -91,6 +100,7 @@ pub struct Replica {
     aside: HashSet<Uuid>,
     /// Ports that are bound nowhere, and whose rows took the place of others that were bound, when everything was given anew.
     unclaimed: HashSet<Uuid>,
+    balancers: Balancers,
     touched: Touched,
 }
 
@@ -216,7 +226,18 @@ impl Replica {
 
     /// What changed since this was last called.
     pub fn take_touched(&mut self) -> Touched {
-        std::mem::take(&mut self.touched)
+        Touched { balancers: self.balancers.take_touched(), ..std::mem::take(&mut self.touched) }
+    }
+
+    /// The load balancers.
+    pub fn balancers(&self) -> &Balancers {
+        &self.balancers
+    }
+
+    /// The load balancers, to be changed.
+    #[cfg(any(test, fuzzing))]
+    pub fn balancers_mut(&mut self) -> &mut Balancers {
+        &mut self.balancers
     }
 
     /// The row of this uuid.

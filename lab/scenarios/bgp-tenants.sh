@@ -5,8 +5,9 @@
 OPTIONS=expose_tenant_networks=True plain_site
 make_tenants 1001
 router=$(router 1001)
-# As Neutron has it: northd tells what the router answers for on the provider network.
-ovn-nbctl --wait=hv lsp-set-options "$(gateway_port 1001)" router-port="lrp-$(gateway_port 1001)" nat-addresses=router
+# As Neutron has it: northd tells what the router answers for on the provider network, but for load balancers.
+ovn-nbctl --wait=hv lsp-set-options "$(gateway_port 1001)" router-port="lrp-$(gateway_port 1001)" nat-addresses=router \
+  exclude-lb-vips-from-garp=true
 agent_config
 start_agent
 gateway=("$(gateway4 1001)/32 gw1" "$(gateway6 1001)/128 gw1")
@@ -68,9 +69,19 @@ stop_vm 222
 ovn-nbctl --wait=hv lsp-del vm-222
 plain_exact "${gateway[@]}"
 
-step "a load balancer's address"
-ovn-nbctl --wait=hv lb-add lb1 $PROVIDER4.230 $VM4 -- lr-lb-add "$router" lb1
-plain_exact "${gateway[@]}" "$PROVIDER4.230/32 gw1"
-expect_ping ext $PROVIDER4.230
-ovn-nbctl --wait=hv lb-del lb1
+# As Octavia's driver has it: on the router and on its members' network, which is what an older Southbound tells.
+step "a load balancer's address of each family"
+vip=$PROVIDER4.230 vip6=$PROVIDER6::230
+for address in "$vip $VM4" "$vip6 $VM6"; do
+  # shellcheck disable=SC2086  # an address and what is behind it
+  ovn-nbctl lb-add "lb-$address" $address -- lr-lb-add "$router" "lb-$address" -- ls-lb-add "$(network 1001)" "lb-$address"
+done
+ovn-nbctl --wait=hv sync
+plain_exact "${gateway[@]}" "$vip/32 gw1" "$vip6/128 gw1"
+expect_ping ext $vip
+expect_ping ext $vip6
+agent explain $vip >/run/lab/log/explained || fail "a load balancer's address is not explained: $(cat /run/lab/log/explained)"
+grep -q "^ *ok *balancer" /run/lab/log/explained || fail "the load balancer is not named: $(cat /run/lab/log/explained)"
+for address in "$vip $VM4" "$vip6 $VM6"; do ovn-nbctl lb-del "lb-$address"; done
+ovn-nbctl --wait=hv sync
 plain_exact "${gateway[@]}"

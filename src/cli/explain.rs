@@ -118,13 +118,16 @@ fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
     let found = southbound::find(&rows, &options.subject);
     let modes = config.modes;
     let routes = if modes.underlay { plain::find(&rows, &options.subject) } else { Vec::new() };
-    if found.is_empty() && routes.is_empty() {
+    let balancers = if modes.underlay { plain::find_balancers(&rows, &options.subject) } else { Vec::new() };
+    if found.is_empty() && routes.is_empty() && balancers.is_empty() {
         let subject = shown(&options.subject);
         return Err(format!("the Southbound has no address, port or router {subject}"));
     }
     let mut chains = Vec::new();
     if options.vni.is_none() {
         chains.extend(routes.into_iter().map(|(port, address)| plain::explain(config, &rows, port, address)));
+        let of = |(balancer, address)| plain::explain_balancer(config, &rows, balancer, address);
+        chains.extend(balancers.into_iter().map(of));
     }
     let is_evpns = |port: &rows::Port| modes.evpn && !(modes.underlay && plain::is_on_provider(&rows, port));
     for (port, address) in found.into_iter().filter(|(port, _)| is_evpns(port)) {

@@ -5,6 +5,7 @@
 //! from scratch. Of several claims to one destination the least by kind and name counts; the others are put aside, and so is what
 //! is beyond the node's limit.
 
+mod balancer;
 mod evidence;
 mod exposure;
 pub mod nat;
@@ -56,6 +57,8 @@ enum Source {
     Nat(Box<str>),
     /// A cr-lrp, by name.
     Gateway(Box<str>),
+    /// A load balancer.
+    Balancer(Uuid),
 }
 
 type Claims = BTreeSet<(Prefix, Exposure)>;
@@ -74,6 +77,8 @@ pub struct Intent {
     /// Gateways on this chassis, and who looks at what.
     resolved: BTreeMap<Box<str>, Resolved>,
     watchers: BTreeMap<Subject, BTreeSet<Box<str>>>,
+    /// The gateways of the routers here, by the router's datapath and those of the networks behind it.
+    placed: BTreeMap<Uuid, BTreeSet<Box<str>>>,
     /// Tenants' subnets that are offered, and why others are not.
     subnets: BTreeMap<Prefix, (Uuid, RouterSubnet)>,
     by_datapath: BTreeMap<Uuid, BTreeSet<Prefix>>,
@@ -91,6 +96,9 @@ pub struct Intent {
     residents: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
     /// The ports that such a row names, and its peer.
     named: HashMap<Box<str>, BTreeSet<Box<str>>>,
+    /// The groups of datapaths that load balancers refer to, and by which.
+    refers: HashMap<Uuid, BTreeSet<Uuid>>,
+    groups: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Every port of these provider networks is asked for: see [`Intent::look_for`].
     searched: BTreeSet<Uuid>,
 }
@@ -100,6 +108,7 @@ pub struct Intent {
 struct Work {
     gateways: BTreeSet<Box<str>>,
     nats: BTreeSet<Box<str>>,
+    balancers: BTreeSet<Uuid>,
     workloads: HashSet<Uuid>,
 }
 
@@ -115,6 +124,7 @@ impl Intent {
             renamed: false,
             resolved: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            placed: BTreeMap::new(),
             subnets: BTreeMap::new(),
             by_datapath: BTreeMap::new(),
             overlaps: Vec::new(),
@@ -126,6 +136,8 @@ impl Intent {
             names: HashMap::new(),
             residents: BTreeMap::new(),
             named: HashMap::new(),
+            refers: HashMap::new(),
+            groups: BTreeMap::new(),
             searched: BTreeSet::new(),
         }
     }
@@ -154,14 +166,24 @@ impl Intent {
         }
         let mut moved = false;
         for name in std::mem::take(&mut work.gateways) {
+            for datapath in self.places(&name) {
+                work.balancers.extend(replica.balancers().on(datapath));
+            }
             moved |= self.resolve(replica, &name, &mut delta);
+            for datapath in self.places(&name) {
+                work.balancers.extend(replica.balancers().on(datapath));
+            }
             self.touch_residents(&name, &mut work);
             self.claim(replica, Source::Gateway(name), &mut delta);
         }
         if moved {
             for datapath in self.admit(&mut delta) {
                 work.workloads.extend(replica.workloads_of(datapath));
+                work.balancers.extend(replica.balancers().on(datapath));
             }
+        }
+        for uuid in work.balancers {
+            self.claim(replica, Source::Balancer(uuid), &mut delta);
         }
         for uuid in work.workloads {
             self.claim(replica, Source::Workload(uuid), &mut delta);
@@ -178,7 +200,9 @@ impl Intent {
         self.on_node = Limited::new(limit);
         let advertised =
             self.claims.iter().filter(|(_, claims)| claims.first().is_some_and(Exposure::is_advertised));
-        advertised.for_each(|(to, _)| drop(self.on_node.insert(*to)));
+        for (to, _) in advertised {
+            self.on_node.insert(*to);
+        }
         let mut delta = Delta::default();
         before.into_iter().for_each(|(to, before)| self.compare(to, before, &mut delta));
         delta
@@ -234,7 +258,7 @@ impl Intent {
         let bound = self.chassis.map(Subject::OnChassis);
         let searched = self.searched.iter().map(|datapath| Subject::Workloads(*datapath));
         let always = bound.into_iter().chain([Subject::Nat]);
-        always.chain(searched).chain(self.watchers.keys().cloned())
+        always.chain(self.balancer_subjects()).chain(searched).chain(self.watchers.keys().cloned())
     }
 
     /// Ports of provider networks that are bound elsewhere are not asked for, unless it has to be known what became of an
@@ -247,7 +271,8 @@ impl Intent {
     }
 
     fn touched(&self, replica: &Replica, touched: &Touched, delta: &mut Delta) -> Work {
-        let mut work = Work { gateways: touched.gateways.clone(), ..Work::default() };
+        let (gateways, balancers) = (touched.gateways.clone(), touched.balancers.clone());
+        let mut work = Work { gateways, balancers, ..Work::default() };
         for subject in &touched.subjects {
             work.gateways.extend(self.watchers.get(subject).into_iter().flatten().cloned());
             match subject {
@@ -275,6 +300,11 @@ impl Intent {
         work
     }
 
+    /// The datapaths of a gateway's router here.
+    fn places(&self, gateway: &str) -> BTreeSet<Uuid> {
+        self.resolved.get(gateway).map(Resolved::places).unwrap_or_default()
+    }
+
     fn names_ports(&self, name: &str) -> bool {
         self.named.contains_key(name) || self.sources.contains_key(&Source::Nat(name.into()))
     }
@@ -297,7 +327,8 @@ impl Intent {
             match source {
                 Source::Workload(uuid) => drop(work.workloads.insert(*uuid)),
                 Source::Nat(name) => drop(work.nats.insert(name.clone())),
-                Source::Gateway(_) => {}
+                // Load balancers follow their routers.
+                Source::Gateway(_) | Source::Balancer(_) => {}
             }
         }
     }
@@ -316,6 +347,12 @@ impl Intent {
             let watchers = self.watchers.entry(come.clone()).or_default();
             delta.subjects |= watchers.is_empty();
             watchers.insert(name.into());
+        }
+        for gone in old.places().difference(&new.places()) {
+            remove_from(&mut self.placed, gone, name);
+        }
+        for come in new.places() {
+            self.placed.entry(come).or_default().insert(name.into());
         }
         let moved = old.subnets() != new.subnets();
         if new != Resolved::default() {
@@ -386,6 +423,7 @@ impl Intent {
             Source::Workload(uuid) => self.workload(replica, uuid),
             Source::Nat(name) => self.nat(replica, name),
             Source::Gateway(name) => self.resolved.get(name).map(Resolved::claims).unwrap_or_default(),
+            Source::Balancer(uuid) => self.balancer(replica, uuid, &mut delta.subjects),
         };
         let old = match new.is_empty() {
             true => self.sources.remove(&source),

@@ -82,6 +82,7 @@ impl<'a> Evidence<'a> {
             Subject::Port(name) => self.replica.port(name).is_some(),
             Subject::Localnets(datapath) => self.replica.localnets_of(*datapath).next().is_some(),
             Subject::Patches(_) | Subject::Workloads(_) | Subject::OnChassis(_) | Subject::Nat => true,
+            Subject::Balancers | Subject::Group(_) => true,
         };
         self.intent.resolved.get(gateway).is_some_and(|resolved| resolved.seen.iter().all(there))
     }

@@ -7,5 +7,5 @@ mod vswitch;
 
 pub use northbound::{LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, Nat};
 pub use server::Database;
-pub use southbound::{CIDRS, Chassis, PortBinding};
+pub use southbound::{CIDRS, Chassis, DatapathGroup, LoadBalancer, PortBinding};
 pub use vswitch::{Bridge, Interface, OpenVSwitch, Port};

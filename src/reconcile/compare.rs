@@ -165,5 +165,5 @@ fn bgp(wished: &BgpVrf, actual: &BgpVrf) -> Verdict {
         let reason = format!("FRR has router bgp {} vrf {} from somebody else", actual.asn, wished.vrf);
         return Verdict::Clash(reason);
     }
-    changed(actual.settings.meet(&wished.settings))
+    changed(actual.meets(wished))
 }

@@ -9,23 +9,28 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Replica, Subject};
+use super::{Balancers, Replica, Subject};
 use crate::ovsdb::{
     monitor::{Condition, TableMonitor, Where},
     row::{Kind, RawChange, Row},
-    tables::{Chassis, PortBinding},
+    tables::{Chassis, DatapathGroup, LoadBalancer, PortBinding},
     updates::Updates,
 };
 
 /// The replica is not what the server believes: everything has to be read anew.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("row {0} of {1} changed, but was never seen")]
-pub struct Diverged(Uuid, &'static str);
+pub struct Diverged(Uuid, Box<str>);
 
 /// What to monitor before anything is known: all gateways, all localnets, this chassis.
 pub fn monitors(chassis: Option<&str>) -> Vec<TableMonitor> {
-    let [(_, ports), (_, chassis)] = conditions(chassis, std::iter::empty());
-    vec![TableMonitor::of::<PortBinding>(ports), TableMonitor::of::<Chassis>(chassis)]
+    let [(_, ports), (_, chassis), (_, balancers), (_, groups)] = conditions(chassis, std::iter::empty());
+    vec![
+        TableMonitor::of::<PortBinding>(ports),
+        TableMonitor::of::<Chassis>(chassis),
+        TableMonitor::of::<LoadBalancer>(balancers),
+        TableMonitor::of::<DatapathGroup>(groups),
+    ]
 }
 
 /// The rows wanted: all gateways and localnets of the cloud (few, and what tells of a new one), this chassis, and what
@@ -33,22 +38,30 @@ pub fn monitors(chassis: Option<&str>) -> Vec<TableMonitor> {
 pub fn conditions<'a>(
     chassis: Option<&str>,
     subjects: impl Iterator<Item = Cow<'a, Subject>>,
-) -> [(&'static str, Where); 2] {
+) -> [(&'static str, Where); 4] {
     let mut ports = vec![Condition::equal("type", "chassisredirect"), Condition::equal("type", "localnet")];
     let (mut names, mut datapaths) = (BTreeSet::new(), BTreeSet::new());
+    let (mut balancers, mut groups) = (Where::Any(Vec::new()), Vec::new());
     for subject in subjects {
         match &*subject {
             Subject::Port(name) => drop(names.insert(name.clone())),
             Subject::Patches(datapath) | Subject::Workloads(datapath) => drop(datapaths.insert(*datapath)),
             Subject::OnChassis(chassis) => ports.push(Condition::equal("chassis", *chassis)),
             Subject::Nat => ports.push(Condition::not_empty("nat_addresses")),
+            Subject::Balancers => balancers = Where::All,
+            Subject::Group(group) => groups.push(Condition::equal("_uuid", *group)),
             Subject::Localnets(_) => {}
         }
     }
     ports.extend(names.iter().map(|name| Condition::equal("logical_port", &**name)));
     ports.extend(datapaths.into_iter().map(|datapath| Condition::equal("datapath", datapath)));
     let chassis = chassis.map(|name| Condition::equal("name", name)).into_iter().collect();
-    [(PortBinding::TABLE, Where::Any(ports)), (Chassis::TABLE, Where::Any(chassis))]
+    [
+        (PortBinding::TABLE, Where::Any(ports)),
+        (Chassis::TABLE, Where::Any(chassis)),
+        (LoadBalancer::TABLE, balancers),
+        (DatapathGroup::TABLE, Where::Any(groups)),
+    ]
 }
 
 /// Takes an update into the replica, or nothing of it where the two do not fit.
@@ -58,16 +71,20 @@ pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
         return Ok(());
     }
     let unknown = |change: &RawChange<'_>| {
-        let known = replica.get(&change.uuid).is_some() || replica.is_aside(&change.uuid);
-        change.table == PortBinding::TABLE && change.kind == Kind::Modify && !known
+        change.kind == Kind::Modify
+            && match change.table {
+                PortBinding::TABLE => replica.get(&change.uuid).is_none() && !replica.is_aside(&change.uuid),
+                table => Balancers::holds(table) && !replica.balancers.knows(table, &change.uuid),
+            }
     };
     if let Some(change) = updates.iter().find(unknown) {
-        return Err(Diverged(change.uuid, PortBinding::TABLE));
+        return Err(Diverged(change.uuid, change.table.into()));
     }
     for change in updates.iter() {
         match change.table {
             PortBinding::TABLE => apply_port(replica, &change),
             Chassis::TABLE => apply_chassis(replica, &change),
+            table if Balancers::holds(table) => replica.balancers.apply(&change),
             _ => {}
         }
     }
@@ -78,6 +95,7 @@ fn reload(replica: &mut Replica, updates: &Updates) {
     let mut ports = HashMap::new();
     let mut chassis = HashMap::new();
     let mut aside = Vec::new();
+    replica.balancers.clear();
     for change in updates.iter() {
         match change.table {
             PortBinding::TABLE => match row(&change) {
@@ -85,6 +103,7 @@ fn reload(replica: &mut Replica, updates: &Updates) {
                 None => aside.push(change.uuid),
             },
             Chassis::TABLE => chassis.extend(row::<Chassis>(&change).map(|row| (change.uuid, row.name))),
+            table if Balancers::holds(table) => replica.balancers.apply(&change),
             _ => {}
         }
     }
@@ -141,7 +160,7 @@ mod tests {
         let changed = json!({"modify": {"tag": 7}});
         let update = json!({"Port_Binding": {known.to_string(): gone, unknown.to_string(): changed}});
         let told = Updates::told(&update, Origin::Live);
-        assert_eq!(apply(&mut replica, &told), Err(Diverged(unknown, "Port_Binding")));
+        assert_eq!(apply(&mut replica, &told), Err(Diverged(unknown, "Port_Binding".into())));
         assert!(replica.port("vm").is_some());
         let fits = Updates::told(&json!({"Port_Binding": {known.to_string(): gone}}), Origin::Live);
         assert_eq!(apply(&mut replica, &fits), Ok(()));

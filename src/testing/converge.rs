@@ -98,8 +98,7 @@ impl Node {
     }
 
     fn read_cloud(&mut self) {
-        let rows = self.cloud.rows().into_iter().collect();
-        self.reconciler.replica_mut().replace(rows, self.cloud.chassis());
+        self.cloud.tell(self.reconciler.replica_mut());
     }
 
     fn run(&mut self) -> usize {

@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     ledger::Ledger,
-    ovsdb::{tables::PortBinding, value::Pairs},
+    ovsdb::{
+        tables::{DatapathGroup, LoadBalancer, PortBinding},
+        value::Pairs,
+    },
     southbound::Replica,
 };
 
@@ -19,6 +22,7 @@ pub struct Cloud {
     /// The ledger.
     pub ledger: Ledger,
     held: BTreeMap<String, (Uuid, PortBinding)>,
+    balancers: BTreeMap<String, (LoadBalancer, Vec<Uuid>)>,
 }
 
 /// A router with its gateway port.
@@ -62,7 +66,7 @@ impl Cloud {
         for chassis in ["gw1", "gw2", "cmp1"] {
             replica.put_chassis(uuid_of(chassis), chassis.into());
         }
-        Self { replica, ledger: Ledger::default(), held: BTreeMap::new() }
+        Self { replica, ledger: Ledger::default(), held: BTreeMap::new(), balancers: BTreeMap::new() }
     }
 
     /// The blog's example: one router, one subnet of both families, one VM.
@@ -113,6 +117,34 @@ impl Cloud {
         for (uuid, row) in self.rows() {
             self.replica.put_port(uuid, row);
         }
+        tell_balancers(&self.balancers, &mut self.replica);
+    }
+
+    /// A replica gets everything anew.
+    pub fn tell(&self, replica: &mut Replica) {
+        replica.replace(self.rows().into_iter().collect(), self.chassis());
+        replica.balancers_mut().clear();
+        tell_balancers(&self.balancers, replica);
+    }
+
+    /// A load balancer on these routers, or, as an older OVN tells it, on these switches.
+    pub fn balancer(&mut self, name: &str, vips: &[&str], routers: &[&str], switches: &[&str]) {
+        let row = LoadBalancer {
+            name: name.into(),
+            vips: vips.iter().map(|vip| ((*vip).into(), "20.0.0.10:80".into())).collect(),
+            datapaths: switches.iter().map(|name| uuid_of(name)).collect(),
+            lr_datapath_group: (!routers.is_empty()).then(|| uuid_of(&format!("group of {name}"))),
+            ..LoadBalancer::default()
+        };
+        let members = routers.iter().map(|name| uuid_of(name)).collect();
+        self.balancers.insert(name.to_owned(), (row, members));
+        tell_balancers(&self.balancers, &mut self.replica);
+    }
+
+    /// A load balancer goes.
+    pub fn remove_balancer(&mut self, name: &str) {
+        self.balancers.remove(name);
+        self.replica.balancers_mut().put(uuid_of(name), None);
     }
 
     /// A provider network's localnet port.
@@ -289,6 +321,15 @@ impl Cloud {
                 let entries: Vec<String> = central.into_iter().chain(distributed).collect();
                 self.nat(&format!("gw-{gateway}"), &entries.iter().map(String::as_str).collect::<Vec<_>>());
             }
+            Step::Balancer { name, router, by_switch, last } => {
+                let (router, network) = (format!("router-{router}"), format!("net-{router}"));
+                let (routers, switches): (&[&str], &[&str]) =
+                    if *by_switch { (&[], &[&network]) } else { (&[&router], &[]) };
+                let vips = [format!("172.24.4.{last}:80"), format!("[2001:db8:{last}::{last}]:80")];
+                let vips: Vec<&str> = vips.iter().map(String::as_str).collect();
+                self.balancer(&format!("lb-{name}"), &vips, routers, switches);
+            }
+            Step::NoBalancer(name) => self.remove_balancer(&format!("lb-{name}")),
             Step::HereWorkload(name) => {
                 self.edit(&format!("vm-{name}"), |row| row.chassis = Some(uuid_of("gw1")));
             }
@@ -309,7 +350,19 @@ pub enum Step {
     Remove(u8, u8),
     ProviderPort { name: u8, provider: u8, chassis: u8, last: u8 },
     Nat { gateway: u8, central: u8, distributed: u8 },
+    Balancer { name: u8, router: u8, by_switch: bool, last: u8 },
+    NoBalancer(u8),
     HereWorkload(u8),
+}
+
+fn tell_balancers(held: &BTreeMap<String, (LoadBalancer, Vec<Uuid>)>, replica: &mut Replica) {
+    let replica = replica.balancers_mut();
+    for (name, (row, members)) in held {
+        replica.put(uuid_of(name), Some(row.clone()));
+        if let Some(group) = row.lr_datapath_group {
+            replica.put_group(group, DatapathGroup { datapaths: members.clone() });
+        }
+    }
 }
 
 /// Any step.
@@ -347,6 +400,10 @@ pub fn plain_step() -> impl Strategy<Value = Step> {
         3 => (0..3u8, 0..7u8, 0..7u8).prop_map(|(gateway, central, distributed)| {
             Step::Nat { gateway, central, distributed }
         }),
+        2 => (0..2u8, 0..2u8, any::<bool>(), 1..6u8).prop_map(|(name, router, by_switch, last)| {
+            Step::Balancer { name, router, by_switch, last }
+        }),
+        1 => (0..2u8).prop_map(Step::NoBalancer),
         1 => (0..4u8).prop_map(Step::HereWorkload),
         1 => (0..3u8).prop_map(|name| Step::Remove(7, name)),
     ]

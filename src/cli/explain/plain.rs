@@ -1,6 +1,6 @@
 //! The chain of an address that the BGP mode offers: from OVN's rows to the route in FRR's default instance.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     Chain,
@@ -17,6 +17,7 @@ use crate::{
     control::Request,
     intent::{bgp::nat, names},
     model::{IfName, Prefix},
+    ovsdb::tables::LoadBalancer,
     planes::{
         flows::{decode, object::FlowRule},
         kernel::{
@@ -43,6 +44,18 @@ pub fn find<'a>(rows: &'a Rows, subject: &str) -> Vec<(&'a Port, IpAddr)> {
     found
 }
 
+/// Load balancers of this name or with this address, with their addresses.
+pub fn find_balancers<'a>(rows: &'a Rows, subject: &str) -> Vec<(&'a LoadBalancer, IpAddr)> {
+    let wanted = subject.parse().ok();
+    let named = |balancer: &LoadBalancer| *balancer.name == *subject;
+    let of = |balancer: &'a LoadBalancer| {
+        let all: BTreeSet<IpAddr> = balancer.addresses().collect();
+        let asked = all.into_iter().filter(move |address| wanted == Some(*address) || named(balancer));
+        asked.map(move |address| (balancer, address))
+    };
+    rows.balancers.iter().flat_map(|(_, balancer)| of(balancer)).collect()
+}
+
 /// Whether a workload's port is on a provider network itself.
 pub fn is_on_provider(rows: &Rows, port: &Port) -> bool {
     port.kind != "chassisredirect" && localnet(rows, &port.datapath).is_some()
@@ -52,7 +65,57 @@ pub fn is_on_provider(rows: &Rows, port: &Port) -> bool {
 pub fn explain(config: &Config, rows: &Rows, port: &Port, address: IpAddr) -> Chain {
     let mut chain =
         Chain { about: format!("{address} of {} as a plain route", port.name), ..Chain::default() };
-    let Some(place) = place(rows, port, address, &mut chain) else { return chain };
+    let switch_port = place(rows, port, address, &mut chain);
+    on_node(config, rows, switch_port, address, chain)
+}
+
+/// Explains an address of a load balancer.
+pub fn explain_balancer(config: &Config, rows: &Rows, balancer: &LoadBalancer, address: IpAddr) -> Chain {
+    let about = format!("{address} of load balancer {} as a plain route", balancer.name);
+    let mut chain = Chain { about, ..Chain::default() };
+    let Some(gateway) = gateway_of(rows, balancer, address) else {
+        let seen = format!("{} is on no router with a gateway", balancer.name);
+        chain.fails(
+            "balancer",
+            seen,
+            "ovn-nbctl lr-lb-add ROUTER LB; and is the router's gateway port there?",
+        );
+        return chain;
+    };
+    chain.holds("balancer", format!("{} is on the router of {}", balancer.name, gateway.name));
+    let switch_port = place(rows, gateway, address, &mut chain);
+    on_node(config, rows, switch_port, address, chain)
+}
+
+/// The gateway of the router that a load balancer is on, or of that of its switches where OVN names no router; of several the
+/// one whose network has the address.
+fn gateway_of<'a>(rows: &'a Rows, balancer: &LoadBalancer, address: IpAddr) -> Option<&'a Port> {
+    let mut routers: Vec<String> = rows.balancers.routers(balancer).map(|uuid| uuid.to_string()).collect();
+    if balancer.lr_datapath_group.is_none() {
+        let switches: Vec<String> = rows.balancers.switches(balancer).map(|uuid| uuid.to_string()).collect();
+        let ports = switches.iter().flat_map(|switch| rows.on(switch));
+        let peers = ports.filter_map(|port| rows.ports.get(&port.option("peer")?));
+        routers.extend(peers.map(|peer| peer.datapath.clone()));
+    }
+    let on_router = |port: &&Port| port.kind == "chassisredirect" && routers.contains(&port.datapath);
+    let is_near = |port: &&Port| {
+        let networks = port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok());
+        networks.into_iter().any(|network| network.contains(&address))
+    };
+    let gateways: Vec<&Port> = rows.ports.values().filter(on_router).collect();
+    gateways.iter().copied().find(is_near).or(gateways.first().copied())
+}
+
+/// From a port on a provider network of this node to the route in BGP; None: the chain has ended before.
+fn on_node(
+    config: &Config,
+    rows: &Rows,
+    switch_port: Option<&Port>,
+    address: IpAddr,
+    mut chain: Chain,
+) -> Chain {
+    let place = switch_port.and_then(|port| on_provider(rows, port, &mut chain));
+    let Some(place) = place else { return chain };
     agent(config, address, &mut chain);
     if let Err(error) = kernel(config, &place, address, &mut chain) {
         chain.fails("device", error, "is netlink allowed here?");
@@ -64,9 +127,9 @@ pub fn explain(config: &Config, rows: &Rows, port: &Port, address: IpAddr) -> Ch
     chain
 }
 
-/// Whose it is, and that this is on this chassis and on a provider network that is here.
-fn place(rows: &Rows, port: &Port, address: IpAddr, chain: &mut Chain) -> Option<Place> {
-    let switch_port = match &*port.kind {
+/// Whose it is, and that this is on this chassis; gives the port on the provider network by which it is reached.
+fn place<'a>(rows: &'a Rows, port: &'a Port, address: IpAddr, chain: &mut Chain) -> Option<&'a Port> {
+    Some(match &*port.kind {
         "chassisredirect" => {
             let router_port = rows.ports.get(&port.option("distributed-port")?)?;
             is_here(rows, port, "gateway", chain)?;
@@ -90,7 +153,11 @@ fn place(rows: &Rows, port: &Port, address: IpAddr, chain: &mut Chain) -> Option
             let gateway = rows.ports.get(&redirect.option("distributed-port")?)?;
             rows.ports.get(&gateway.option("peer")?)?
         }
-    };
+    })
+}
+
+/// The provider network of a port, where it is on this node.
+fn on_provider(rows: &Rows, switch_port: &Port, chain: &mut Chain) -> Option<Place> {
     let Some(localnet) = localnet(rows, &switch_port.datapath) else {
         chain.fails(
             "provider",

@@ -1,7 +1,9 @@
-//! The rows that a chain is walked through: Port_Binding, Chassis and Datapath_Binding of the Southbound, and this node's
-//! settings and ports in Open_vSwitch. Read once, as they are.
+//! The rows that a chain is walked through: Port_Binding, Chassis, Datapath_Binding and load balancers of the Southbound, and
+//! this node's settings and ports in Open_vSwitch. Read once, as they are.
 
 use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
 
 use crate::{
     cli::{
@@ -10,7 +12,12 @@ use crate::{
     },
     config::Config,
     intent::port,
-    ovsdb::{Remotes, tables::CIDRS},
+    ovsdb::{
+        Remotes,
+        row::{RawRow, Row as Typed},
+        tables::{CIDRS, DatapathGroup, LoadBalancer},
+    },
+    southbound::Balancers,
 };
 
 /// The rows.
@@ -30,6 +37,8 @@ pub struct Rows {
     pub chassis: HashMap<String, String>,
     /// Names of datapaths, by UUID.
     pub datapaths: HashMap<String, Vec<String>>,
+    /// Load balancers.
+    pub balancers: Balancers,
 }
 
 /// A row of Port_Binding.
@@ -82,6 +91,12 @@ impl Rows {
             let names = ["name", "name2", "logical-router", "logical-switch"];
             let names = names.into_iter().filter_map(|key| entry(&row, "external_ids", key)).collect();
             rows.datapaths.extend(text(&row, "_uuid").map(|uuid| (uuid, names)));
+        }
+        for (uuid, group) in typed(select(DatapathGroup::TABLE, &[])?) {
+            rows.balancers.put_group(uuid, group);
+        }
+        for (uuid, balancer) in typed(select(LoadBalancer::TABLE, &[])?) {
+            rows.balancers.put(uuid, Some(balancer));
         }
         let columns = [
             "logical_port",
@@ -161,4 +176,13 @@ impl Rows {
         let uuid = port.chassis.as_ref()?;
         Some(self.chassis.get(uuid).map_or("a chassis that is gone", String::as_str))
     }
+}
+
+/// Rows as types; one that cannot be read is left out.
+fn typed<R: Typed>(rows: Vec<Row>) -> impl Iterator<Item = (Uuid, R)> {
+    rows.into_iter().filter_map(|row| {
+        let uuid = text(&row, "_uuid")?.parse().ok()?;
+        let json = serde_json::to_vec(&row).ok()?;
+        Some((uuid, R::from_row(&RawRow::new(uuid, &json)).ok()?))
+    })
 }

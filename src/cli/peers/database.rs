@@ -48,12 +48,15 @@ impl Database {
         Err(failed.join("; "))
     }
 
-    /// All rows of a table, with these columns.
+    /// All rows of a table, with these columns; none named: with all.
     ///
     /// # Errors
     /// The server refuses it or is gone.
     pub fn select(&mut self, database: &str, table: &str, columns: &[&str]) -> Result<Vec<Row>, String> {
-        let operation = json!({ "op": "select", "table": table, "where": [], "columns": columns });
+        let mut operation = json!({ "op": "select", "table": table, "where": [] });
+        if !columns.is_empty() {
+            operation["columns"] = json!(columns);
+        }
         self.next += 1;
         let request = json!({ "method": "transact", "params": [database, operation], "id": self.next });
         let failed = |error: &dyn std::fmt::Display| format!("{}: {table}: {error}", self.remote);

@@ -4,6 +4,8 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
+use uuid::Uuid;
+
 use super::{Intent, nat};
 use crate::{
     intent::{Unbound, port},
@@ -36,8 +38,8 @@ impl<'a> Evidence<'a> {
             return false;
         }
         if self.spoken_of.is_none() {
-            self.spoken_of =
-                Some(self.replica.rows_by_uuid().flat_map(|(_, row)| self.spoken(row)).collect());
+            let ports = self.replica.rows_by_uuid().flat_map(|(_, row)| self.spoken(row));
+            self.spoken_of = Some(ports.chain(self.of_balancers_elsewhere()).collect());
         }
         self.spoken_of.as_ref().is_some_and(|addresses| addresses.contains(&address))
     }
@@ -59,6 +61,18 @@ impl<'a> Evidence<'a> {
             _ => {}
         }
         spoken
+    }
+
+    /// The addresses of load balancers on routers whose gateway is elsewhere.
+    fn of_balancers_elsewhere(&self) -> impl Iterator<Item = IpAddr> {
+        let ports = self.replica.rows_by_uuid().map(|(_, row)| row);
+        let gateways = ports.filter(|row| sort(row) == Sort::ChassisRedirect && self.is_elsewhere(row));
+        let elsewhere: HashSet<Uuid> = gateways.map(|row| row.datapath).collect();
+        let balancers = self.replica.balancers();
+        let moved = balancers
+            .iter()
+            .filter(move |(_, row)| balancers.routers(row).any(|router| elsewhere.contains(&router)));
+        moved.flat_map(|(_, row)| row.addresses())
     }
 
     /// A port that is not among those of this chassis is bound elsewhere, or nowhere.

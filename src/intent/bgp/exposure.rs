@@ -13,8 +13,10 @@ pub enum Kind {
     Gateway,
     /// A port on a provider network, bound to this chassis.
     Port,
-    /// A floating IP or a load balancer's, answered for by a router on this chassis.
+    /// A floating IP, or another one of NAT's, answered for by a router on this chassis.
     Nat,
+    /// A load balancer's on such a router.
+    Balancer,
     /// A tenant's subnet behind a gateway on this chassis.
     Subnet,
     /// An address on such a subnet.
@@ -28,6 +30,7 @@ impl Kind {
             Self::Gateway => "gateway",
             Self::Port => "port",
             Self::Nat => "floating IP",
+            Self::Balancer => "load balancer",
             Self::Subnet => "subnet",
             Self::Tenant => "tenant",
         }

@@ -1,4 +1,4 @@
-//! One router gateway on this chassis, as the BGP mode sees it: its own addresses, and the tenants' subnets behind it.
+//! One router gateway on this chassis, as the BGP mode sees it: its own addresses, and the tenants' networks behind it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -22,14 +22,27 @@ use crate::{
 pub struct Router {
     /// The cr-lrp's logical port.
     pub name: Box<str>,
+    /// The router's datapath.
+    pub datapath: Uuid,
     /// The provider network's datapath.
     pub network: Uuid,
     /// The gateway port's MAC.
     pub mac: MacAddr,
-    /// Its addresses on the provider network.
-    pub addresses: Vec<IpAddr>,
+    /// Its addresses on the provider network, each with the length of its network.
+    pub networks: Vec<Prefix>,
+    /// The datapaths of the networks behind it.
+    pub behind: BTreeSet<Uuid>,
     /// The tenants' subnets that may be offered.
     pub subnets: Vec<RouterSubnet>,
+    /// It is the EVPN mode's: neither its own addresses nor its subnets are offered here.
+    pub is_evpns: bool,
+}
+
+impl Router {
+    /// Its addresses on the provider network.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.networks.iter().map(Prefix::addr)
+    }
 }
 
 /// A tenant's subnet.
@@ -64,16 +77,20 @@ impl Resolved {
         self.router.as_ref().map(|router| (router.network, &*router.subnets))
     }
 
+    /// The datapaths of the router and of the networks behind it.
+    pub fn places(&self) -> BTreeSet<Uuid> {
+        let of = |router: &Router| router.behind.iter().copied().chain([router.datapath]).collect();
+        self.router.as_ref().map(of).unwrap_or_default()
+    }
+
     /// What the gateway port itself offers.
     pub fn claims(&self) -> Claims {
-        let routers = self.router.iter();
-        let claim = |router: &Router, address: &IpAddr| {
+        let routers = self.router.iter().filter(|router| !router.is_evpns);
+        let claim = |router: &Router, address: IpAddr| {
             let (kind, port, way) = (Kind::Gateway, router.name.clone(), Way::Direct(Some(router.mac)));
-            (Prefix::from(*address), Exposure { kind, port, network: router.network, way })
+            (Prefix::from(address), Exposure { kind, port, network: router.network, way })
         };
-        routers
-            .flat_map(|router| router.addresses.iter().map(move |address| claim(router, address)))
-            .collect()
+        routers.flat_map(|router| router.addresses().map(move |address| claim(router, address))).collect()
     }
 }
 
@@ -98,7 +115,7 @@ pub fn addresses(replica: &Replica, peer: &PortBinding) -> Vec<IpAddr> {
     read.into_iter().flat_map(|read| read.networks).map(|network| network.addr()).collect()
 }
 
-/// `Ok(None)`: a row has not arrived yet, or the gateway is on no provider network, or the EVPN mode's.
+/// `Ok(None)`: a row has not arrived yet, or the gateway is on no provider network.
 fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<Option<Router>, Problem> {
     let Some(router_port) = redirect.options.get("distributed-port").and_then(|port| look.port(port)) else {
         return Ok(None);
@@ -106,20 +123,34 @@ fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<
     let Some(peer) = router_port.options.get("peer").and_then(|port| look.port(port)) else {
         return Ok(None);
     };
-    if look.localnets(peer.datapath).is_empty() || intent.leaves(peer) {
+    if look.localnets(peer.datapath).is_empty() {
         return Ok(None);
     }
-    let read = port::router(&redirect.mac).or_else(|_| port::router(&router_port.mac));
-    let read = read.map_err(|reason| Problem::new(&redirect.logical_port, None, reason))?;
+    let is_evpns = intent.leaves(peer);
+    let read = match port::router(&redirect.mac).or_else(|_| port::router(&router_port.mac)) {
+        Ok(read) => read,
+        // The EVPN mode says so.
+        Err(_) if is_evpns => return Ok(None),
+        Err(reason) => return Err(Problem::new(&redirect.logical_port, None, reason)),
+    };
     let addresses: Vec<IpAddr> = read.networks.iter().map(Prefix::addr).collect();
-    let mut subnets = Vec::new();
-    if intent.tenants != TenantNetworks::None {
-        for interface in interfaces(look, router_port) {
+    let (mut behind, mut subnets) = (BTreeSet::new(), Vec::new());
+    for interface in interfaces(look, router_port) {
+        behind.insert(interface.peer.datapath);
+        if intent.tenants != TenantNetworks::None && !is_evpns {
             subnets.extend(subnets_of(look, &interface, &addresses, intent));
         }
     }
-    let (name, network) = (redirect.logical_port.clone(), peer.datapath);
-    Ok(Some(Router { name, network, mac: read.mac, addresses, subnets }))
+    Ok(Some(Router {
+        name: redirect.logical_port.clone(),
+        datapath: redirect.datapath,
+        network: peer.datapath,
+        mac: read.mac,
+        networks: read.networks,
+        behind,
+        subnets,
+        is_evpns,
+    }))
 }
 
 /// The subnets of a router port. One on a provider network is none of a tenant: its ports are offered where they are.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    intent::Unbound,
     southbound::feed,
     testing::rows::{Cloud, GatewaySpec, uuid_of},
 };
@@ -116,6 +117,69 @@ fn floating_ips_are_offered_where_who_answers_for_them_is() {
 }
 
 #[test]
+fn load_balancers_are_offered_by_the_node_with_their_routers_gateway() {
+    let vips =
+        ["172.24.4.9:80", "172.24.4.9:443", "[2001:db8:ffff::9]:80", "20.0.0.99:80", "198.51.100.1:80"];
+    let on_provider = [
+        "172.24.4.9/32 load balancer at fa:16:3e:7f:59:7f",
+        "2001:db8:ffff::9/128 load balancer at fa:16:3e:7f:59:7f",
+    ];
+    let balancers = |intent: &Intent| {
+        let all = offered(intent);
+        all.into_iter().filter(|line| line.contains("load balancer")).collect::<Vec<_>>()
+    };
+    for (routers, switches) in [(&["router"][..], &[][..]), (&[], &["net"])] {
+        let mut cloud = cloud();
+        cloud.balancer("lb", &vips, routers, switches);
+        let mut intent = computed(&mut cloud);
+        assert_eq!(balancers(&intent), on_provider);
+        assert_eq!(intent.problems().count(), 0);
+        let with_tenants = computed_with(&mut cloud, &Underlay { all_tenants: true, ..options() });
+        assert_eq!(balancers(&with_tenants)[0], "20.0.0.99/32 load balancer in 20.0.0.0/24");
+        cloud.move_gateway("cr-lrp-gw", "gw2");
+        follow(&mut intent, &mut cloud);
+        assert_eq!(offered(&intent), [""; 0]);
+        cloud.move_gateway("cr-lrp-gw", "gw1");
+        cloud.remove_balancer("lb");
+        follow(&mut intent, &mut cloud);
+        assert_eq!(offered(&intent), GATEWAY);
+        cloud.balancer("lb", &vips, &["another"], &[]);
+        follow(&mut intent, &mut cloud);
+        assert_eq!(offered(&intent), GATEWAY, "another router's");
+    }
+}
+
+#[test]
+fn a_gateway_elsewhere_says_why_its_load_balancers_are_not_offered_and_one_that_is_gone_does_not() {
+    let vip = "172.24.4.9".parse().unwrap();
+    let explains = |change: fn(&mut Cloud)| {
+        let mut cloud = cloud();
+        cloud.balancer("lb", &["172.24.4.9:80"], &["router"], &[]);
+        let mut intent = computed(&mut cloud);
+        change(&mut cloud);
+        follow(&mut intent, &mut cloud);
+        Evidence::new(&intent, &cloud.replica, Unbound::LetGo).explains(vip)
+    };
+    assert!(explains(|_| {}), "it is offered");
+    assert!(explains(|cloud| cloud.move_gateway("cr-lrp-gw", "gw2")));
+    assert!(!explains(|cloud| cloud.remove("cr-lrp-gw")));
+    assert!(!explains(|cloud| cloud.remove_balancer("lb")));
+}
+
+#[test]
+fn the_balancers_and_their_groups_are_asked_for() {
+    let mut cloud = cloud();
+    cloud.balancer("lb", &["172.24.4.9:80"], &["router"], &[]);
+    let mut intent = computed(&mut cloud);
+    let group = Subject::Group(uuid_of("group of lb"));
+    assert!(intent.subjects().any(|subject| subject == Subject::Balancers));
+    assert!(intent.subjects().any(|subject| subject == group));
+    cloud.remove_balancer("lb");
+    assert!(follow(&mut intent, &mut cloud).subjects);
+    assert!(!intent.subjects().any(|subject| subject == group));
+}
+
+#[test]
 fn tenants_networks_are_offered_by_the_node_with_the_gateway() {
     let all = Underlay { all_tenants: true, ..options() };
     let subnets = ["20.0.0.0/24 subnet by 172.24.4.146", "2001:db8:1::/64 subnet by 2001:db8:ffff::1"];
@@ -179,7 +243,12 @@ fn beside_the_evpn_mode_annotated_routers_are_left_to_it_but_for_floating_ips() 
     cloud.touch_all();
     let mut intent = Intent::new(&options, usize::MAX, true);
     follow(&mut intent, &mut cloud);
-    assert_eq!(offered(&intent), ["172.24.4.200/32 floating IP at fa:16:3e:7f:59:7f"]);
+    let nat = "172.24.4.200/32 floating IP at fa:16:3e:7f:59:7f";
+    assert_eq!(offered(&intent), [nat]);
+    cloud.balancer("lb", &["172.24.4.9:80", "172.24.4.146:80", "20.0.0.99:80"], &["router"], &[]);
+    follow(&mut intent, &mut cloud);
+    assert_eq!(offered(&intent), ["172.24.4.9/32 load balancer at fa:16:3e:7f:59:7f", nat]);
+    cloud.remove_balancer("lb");
     cloud.annotate("gw", &[]);
     follow(&mut intent, &mut cloud);
     assert_eq!(offered(&intent).len(), 7, "{:?}", offered(&intent));

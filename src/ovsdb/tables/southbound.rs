@@ -1,5 +1,7 @@
 //! Rows of OVN_Southbound (ovn-sb(5)).
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::Deserializer;
 use uuid::Uuid;
 
@@ -91,5 +93,93 @@ impl Row for Chassis {
             "name" => self.name.read(value, how),
             _ => skip(value),
         }
+    }
+}
+
+/// A row of Load_Balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoadBalancer {
+    /// The name.
+    pub name: Box<str>,
+    /// Each `IP[:PORT]`, `[IPv6]:PORT` or `IPv6`, with what is behind.
+    pub vips: Pairs,
+    /// The switches that it is attached to, where they make no group.
+    pub datapaths: Vec<Uuid>,
+    /// The group of the switches, in an OVN before 24.03.
+    pub datapath_group: Option<Uuid>,
+    /// The group of the switches.
+    pub ls_datapath_group: Option<Uuid>,
+    /// The group of the routers.
+    pub lr_datapath_group: Option<Uuid>,
+}
+
+impl LoadBalancer {
+    /// The addresses that it answers for.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.vips.iter().filter_map(|(vip, _)| {
+            let with_port = || vip.parse::<SocketAddr>().map(|socket| socket.ip());
+            vip.parse().or_else(|_| with_port()).ok()
+        })
+    }
+
+    /// The groups that it refers to.
+    pub fn groups(&self) -> impl Iterator<Item = Uuid> + use<> {
+        let groups = [self.datapath_group, self.ls_datapath_group, self.lr_datapath_group];
+        groups.into_iter().flatten()
+    }
+}
+
+impl Row for LoadBalancer {
+    const TABLE: &'static str = "Load_Balancer";
+    const COLUMNS: &'static [&'static str] = &["name", "vips"];
+    const OPTIONAL: &'static [&'static str] =
+        &["datapaths", "datapath_group", "ls_datapath_group", "lr_datapath_group"];
+
+    fn read<'de, D: Deserializer<'de>>(&mut self, column: &str, value: D, how: Read) -> Result<(), D::Error> {
+        match column {
+            "name" => self.name.read(value, how),
+            "vips" => self.vips.read(value, how),
+            "datapaths" => self.datapaths.read(value, how),
+            "datapath_group" => self.datapath_group.read(value, how),
+            "ls_datapath_group" => self.ls_datapath_group.read(value, how),
+            "lr_datapath_group" => self.lr_datapath_group.read(value, how),
+            _ => skip(value),
+        }
+    }
+}
+
+/// A row of Logical_DP_Group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DatapathGroup {
+    /// The switches and routers in it.
+    pub datapaths: Vec<Uuid>,
+}
+
+impl Row for DatapathGroup {
+    const TABLE: &'static str = "Logical_DP_Group";
+    const COLUMNS: &'static [&'static str] = &["datapaths"];
+    const OPTIONAL: &'static [&'static str] = &[];
+
+    fn read<'de, D: Deserializer<'de>>(&mut self, column: &str, value: D, how: Read) -> Result<(), D::Error> {
+        match column {
+            "datapaths" => self.datapaths.read(value, how),
+            _ => skip(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vip_is_an_address_with_or_without_a_port() {
+        let vips =
+            ["172.24.4.9:80", "172.24.4.10", "[2001:db8::9]:80", "2001:db8::10", "x", "172.24.4.9:99999"];
+        let vips: Pairs = vips.iter().map(|vip| ((*vip).into(), "".into())).collect();
+        let balancer = LoadBalancer { vips, ..LoadBalancer::default() };
+        let mut read: Vec<String> = balancer.addresses().map(|address| address.to_string()).collect();
+        read.sort();
+        assert_eq!(read, ["172.24.4.10", "172.24.4.9", "2001:db8::10", "2001:db8::9"]);
     }
 }

@@ -119,10 +119,7 @@ impl View {
             (Verb::Remove, FrrObject::Leak(leak)) => !self.leaks.contains_key(&leak.vrf),
             (_, FrrObject::Leak(wish)) => self.leaks.get(&wish.vrf) == Some(wish),
             (_, FrrObject::Vrf(wish)) => self.vrfs.get(&wish.vrf).and_then(|block| block.vni) == wish.vni,
-            (_, FrrObject::Bgp(wish)) => self
-                .bgp
-                .get(&wish.vrf)
-                .is_some_and(|seen| seen.asn == wish.asn && seen.settings.meet(&wish.settings)),
+            (_, FrrObject::Bgp(wish)) => self.bgp.get(&wish.vrf).is_some_and(|seen| seen.meets(wish)),
             (Verb::Remove, FrrObject::Maps(_)) => self.unused_maps().is_none(),
             (_, FrrObject::Maps(_) | FrrObject::Base(_)) => false,
         }
@@ -140,7 +137,9 @@ impl View {
                 if wish.settings.uses_maps() {
                     self.maps.seen.extend(ROUTE_MAPS.map(|map| (map, true)));
                 }
-                self.bgp.insert(wish.vrf, wish.clone());
+                let standing = self.bgp.get(&wish.vrf);
+                let wish = standing.map_or_else(|| wish.clone(), |standing| wish.beside(standing));
+                self.bgp.insert(wish.vrf, wish);
             }
             (Verb::Remove, FrrObject::Maps(_)) => self.maps = Maps::default(),
             (_, FrrObject::Maps(_) | FrrObject::Base(_)) => {}

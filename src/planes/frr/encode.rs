@@ -40,6 +40,7 @@ pub fn quiet(operation: &Operation<FrrObject>, seen: &View) -> Vec<Operation<Frr
     let FrrObject::Bgp(wish) = &operation.object else { return Vec::new() };
     let standing = seen.bgp.get(&wish.vrf).filter(|standing| standing.asn == wish.asn);
     let Some(standing) = standing.filter(|_| operation.verb != Verb::Remove) else { return Vec::new() };
+    let wish = wish.beside(standing);
     let mut settings = standing.settings.clone();
     if settings.rd != wish.settings.rd {
         (settings.advertise_ipv4, settings.advertise_ipv6) = (false, false);
@@ -98,7 +99,9 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
-    let (stands, old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
+    let standing = seen.bgp.get(&wish.vrf);
+    let wish = &standing.map_or_else(|| wish.clone(), |standing| wish.beside(standing));
+    let (stands, old) = (standing.is_some(), seen.settings(wish.vrf));
     let mut lines = if wish.settings.uses_maps() { missing_maps(&seen.maps) } else { Vec::new() };
     lines.push(Line::RouterBgp(wish.asn, wish.vrf));
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));

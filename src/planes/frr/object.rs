@@ -223,6 +223,26 @@ impl FrrObject {
     }
 }
 
+impl BgpVrf {
+    /// Whether this is what is wished.
+    pub fn meets(&self, wish: &Self) -> bool {
+        self.asn == wish.asn && self.settings.meet(&wish.beside(self).settings)
+    }
+
+    /// The wish beside what stands. Where none is wished the rd `VTEP:VNI` stays, which the Python agent gives: without it
+    /// every route of the VRF would be away for a moment.
+    pub fn beside(&self, standing: &Self) -> Self {
+        let own = |rd: &RouteTarget| match rd {
+            RouteTarget::Ip(vtep, vni) => {
+                self.settings.router_id == Some(*vtep) && self.vrf.as_str().ends_with(&format!("-{vni}"))
+            }
+            _ => false,
+        };
+        let rd = self.settings.rd.or(standing.settings.rd.filter(own));
+        Self { settings: BgpSettings { rd, ..self.settings.clone() }, ..*self }
+    }
+}
+
 impl BgpSettings {
     /// What takes in the prefixes of both families from these, and nothing else.
     pub fn redistributing(sources: Sources) -> Self {

@@ -29,13 +29,13 @@ impl Rig {
 
     pub(in crate::reconcile) fn connect(&mut self) {
         self.peers.connect(&mut self.reconciler, self.now);
-        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
+        self.cloud.tell(self.reconciler.replica_mut());
         self.reconciler.southbound_whole();
     }
 
     /// The cloud's rows as they are now, and everything that follows from them.
     pub(in crate::reconcile) fn run(&mut self) -> usize {
-        self.reconciler.replica_mut().replace(self.cloud.rows().into_iter().collect(), self.cloud.chassis());
+        self.cloud.tell(self.reconciler.replica_mut());
         self.peers.run(&mut self.reconciler, &mut self.now)
     }
 

@@ -154,6 +154,29 @@ fn a_line_that_comes_back_while_less_preferred_is_so_too() {
 }
 
 #[test]
+fn the_rd_of_the_python_agent_stays_where_none_is_wished() {
+    let wish = BgpSettings { router_id: Some([10, 0, 0, 1].into()), ..wished(None, &[]) };
+    let with = |rd: &str| BgpSettings { rd: rd.parse().ok(), ..wish.clone() };
+    let stays = |standing: BgpSettings| {
+        let (wish, standing) = (instance(64999, wish.clone()), instance(64999, standing));
+        let update = Operation { verb: Verb::Update, object: wish };
+        let seen = seeing(std::slice::from_ref(&standing));
+        let says_nothing = lines(&update, &seen).unwrap().is_empty();
+        assert_eq!(super::quiet(&update, &seen).is_empty(), says_nothing);
+        says_nothing
+    };
+    assert!(stays(with("10.0.0.1:1001")));
+    assert!(!stays(with("10.0.0.1:1002")) && !stays(with("10.0.0.2:1001")) && !stays(with("64999:1001")));
+    let adopted =
+        BgpSettings { router_id: None, redistribute_ipv6: Sources::default(), ..with("10.0.0.1:1001") };
+    let words = said(Verb::Update, instance(64999, wish.clone()), &[instance(64999, adopted.clone())]);
+    assert!(!words.iter().any(|line| line.contains("rd ")), "{words:?}");
+    let other = BgpSettings { rd: "64999:5".parse().ok(), ..wish.clone() };
+    let words = said(Verb::Update, instance(64999, other), &[instance(64999, adopted)]);
+    assert!(words.contains(&"rd 64999:5".to_owned()), "{words:?}");
+}
+
+#[test]
 fn a_router_id_is_given_where_there_is_none() {
     let id = |last: u8| Some([10, 0, 0, last].into());
     let wish = BgpSettings { router_id: id(1), ..wished(None, &[]) };

@@ -1,0 +1,89 @@
+//! Load balancers on routers whose gateway is here: which of their addresses are offered.
+//!
+//! Neutron keeps them out of `nat_addresses` (`exclude-lb-vips-from-garp`), so they are read from their own rows. An address on
+//! the gateway's provider network is offered there; one on a tenant's subnet like a VM's. Any other is nobody's to reach this
+//! way.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use uuid::Uuid;
+
+use super::{Claims, Exposure, Intent, Kind, Way, router::Router};
+use crate::{
+    model::Prefix,
+    ovsdb::tables::LoadBalancer,
+    southbound::{Balancers, Replica, Subject},
+};
+
+impl Intent {
+    /// What a load balancer offers here.
+    pub(super) fn balancer(&mut self, replica: &Replica, uuid: &Uuid, subjects: &mut bool) -> Claims {
+        let balancers = replica.balancers();
+        let row = balancers.get(uuid);
+        let groups = row.into_iter().flat_map(LoadBalancer::groups).collect();
+        *subjects |= self.refer(*uuid, groups);
+        let Some(row) = row else { return Claims::new() };
+        let routers: BTreeSet<&str> = self.routers_of(balancers, row).map(|router| &*router.name).collect();
+        let routers = routers.iter().filter_map(|name| self.resolved.get(*name)?.router.as_ref());
+        let pairs = routers.flat_map(|router| row.addresses().map(move |address| (router, address)));
+        pairs.filter_map(|(router, address)| self.vip(row, router, address)).collect()
+    }
+
+    /// The routers here that a load balancer is attached to. Where its row names no routers they are those of its switches:
+    /// whoever attaches it to a network attaches it to the router there, too.
+    fn routers_of<'a>(
+        &'a self,
+        balancers: &'a Balancers,
+        row: &'a LoadBalancer,
+    ) -> impl Iterator<Item = &'a Router> {
+        let by_switch = row.lr_datapath_group.is_none();
+        let routers = balancers.routers(row).map(|datapath| (datapath, false));
+        let switches = balancers.switches(row).filter(move |_| by_switch).map(|datapath| (datapath, true));
+        routers.chain(switches).flat_map(|(datapath, is_switch)| {
+            let names = self.placed.get(&datapath).into_iter().flatten();
+            let routers = names.filter_map(|name| self.resolved.get(name)?.router.as_ref());
+            routers.filter(move |router| is_switch == (router.datapath != datapath))
+        })
+    }
+
+    fn vip(&self, row: &LoadBalancer, router: &Router, address: IpAddr) -> Option<(Prefix, Exposure)> {
+        if router.is_evpns && router.addresses().any(|own| own == address) {
+            return None;
+        }
+        let (network, way) = if router.networks.iter().any(|network| network.contains(&address)) {
+            (router.network, Way::Direct(Some(router.mac)))
+        } else {
+            let offered = router.behind.iter().filter_map(|datapath| self.by_datapath.get(datapath));
+            let subnet = offered.flatten().find(|subnet| subnet.contains(&address))?;
+            let (network, subnet) = self.subnets.get(subnet).filter(|_| !self.options.by_subnet)?;
+            (*network, Way::Subnet(subnet.via, subnet.prefix))
+        };
+        let exposure = Exposure { kind: Kind::Balancer, port: row.name.clone(), network, way };
+        Some((Prefix::from(address), exposure))
+    }
+
+    /// A load balancer refers to these groups of datapaths; true where others are to be asked for than before.
+    fn refer(&mut self, balancer: Uuid, groups: BTreeSet<Uuid>) -> bool {
+        let old = match groups.is_empty() {
+            true => self.refers.remove(&balancer),
+            false => self.refers.insert(balancer, groups.clone()),
+        };
+        let old = old.unwrap_or_default();
+        let mut changed = false;
+        for gone in old.difference(&groups) {
+            changed |= super::remove_from(&mut self.groups, gone, &balancer);
+        }
+        for come in groups.difference(&old) {
+            let users = self.groups.entry(*come).or_default();
+            changed |= users.is_empty();
+            users.insert(balancer);
+        }
+        changed
+    }
+
+    /// What the Southbound is to be asked for, for the load balancers' sake.
+    pub(super) fn balancer_subjects(&self) -> impl Iterator<Item = Subject> {
+        let groups = self.groups.keys().map(|group| Subject::Group(*group));
+        groups.chain([Subject::Balancers])
+    }
+}
