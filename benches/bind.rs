@@ -9,7 +9,7 @@ mod common;
 use bgp_agent::ovsdb::tables::PortBinding;
 use common::{
     Table,
-    cloud::{Cloud, Family, newcomers},
+    cloud::{Cloud, Family, On, newcomers},
     node::Node,
     time,
     wish::Wish,
@@ -22,7 +22,7 @@ const PORTS: [u32; 3] = [1_000, 10_000, 100_000];
 
 /// One large network, so that what grows with a tenant would show.
 fn cloud(ports: u32) -> Cloud {
-    Cloud { tenants: 1, vms: ports, family: Family::V4 }
+    Cloud { tenants: 1, vms: ports, family: Family::V4, on: On::Tenants }
 }
 
 /// Nanoseconds per bind or unbind in one round.

@@ -7,7 +7,7 @@ mod common;
 use std::hint::black_box;
 
 use common::{
-    cloud::{Cloud, Family, newcomers},
+    cloud::{Cloud, Family, On, newcomers},
     flows::{bundle_adds, cases, decode_all, encode_all, flow_replies},
     node::Node,
     reply::Server,
@@ -16,7 +16,7 @@ use common::{
 
 const FLOWS: u32 = 1000;
 const BINDS: u32 = 200;
-const CLOUD: Cloud = Cloud { tenants: 1, vms: 2000, family: Family::V4 };
+const CLOUD: Cloud = Cloud { tenants: 1, vms: 2000, family: Family::V4, on: On::Tenants };
 
 /// What is inside of this is counted, and nothing else: `benches/check` knows it by its name.
 #[inline(never)]

@@ -9,14 +9,14 @@ use std::{collections::HashMap, hint::black_box, time::Duration};
 
 use common::{
     Table,
-    cloud::{Cloud, Family},
+    cloud::{Cloud, Family, On},
     in_turns, ratio,
     reply::Server,
     time,
 };
 use serde::Deserialize;
 
-const CLOUD: Cloud = Cloud { tenants: 50, vms: 995, family: Family::V4 };
+const CLOUD: Cloud = Cloud { tenants: 50, vms: 995, family: Family::V4, on: On::Tenants };
 const ROUNDS: usize = 15;
 
 /// What serde_json is given to fill: as borrowed as JSON without escapes allows.

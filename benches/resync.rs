@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use common::{
     Table,
-    cloud::{Cloud, Family},
+    cloud::{Cloud, Family, On},
     node::Node,
     shown, time,
 };
 
-const CLOUD: Cloud = Cloud { tenants: 100, vms: 1000, family: Family::V4 };
+const CLOUD: Cloud = Cloud { tenants: 100, vms: 1000, family: Family::V4, on: On::Tenants };
 const ROUNDS: usize = 5;
 const TARGET: Duration = Duration::from_secs(1);
 

@@ -21,7 +21,7 @@ use std::{
 use bgp_agent::ovsdb::frame::Framer;
 use common::{
     Table,
-    cloud::{Cloud, Family},
+    cloud::{Cloud, Family, On},
     gateway::read_southbound,
     in_turns, memory,
     node::Node,
@@ -31,7 +31,7 @@ use common::{
 use ovsdb_server::{Server, path};
 
 const SCHEMA: &str = "/usr/share/ovn/ovn-sb.ovsschema";
-const CLOUD: Cloud = Cloud { tenants: 100, vms: 1000, family: Family::V4 };
+const CLOUD: Cloud = Cloud { tenants: 100, vms: 1000, family: Family::V4, on: On::Tenants };
 const ROUNDS: usize = 3;
 /// Bytes that a client reads at once; the agent's does the same.
 const READ_SIZE: usize = 64 << 10;

@@ -63,6 +63,13 @@ LINKS
   foreign >/run/lab/foreign
 }
 
+replant_foreign() { # after somebody has taken some of it away
+  local link
+  for link in br-docker0 br-1 vxlan-x lo-y lo-500 vrf-mgmt; do ip link del $link 2>/dev/null || true; done
+  ovs-vsctl --if-exists del-br br-op
+  plant_foreign
+}
+
 plant_flows() { # to be done again by who takes br-ex away
   ovs-ofctl add-flows br-ex - <<FLOWS
 cookie=0x3e7,priority=900,ip,nw_src=192.0.2.7,actions=NORMAL

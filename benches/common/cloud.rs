@@ -45,6 +45,15 @@ impl Family {
     }
 }
 
+/// Where VMs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// On their tenants' networks, behind the gateway that is looked at, for EVPN.
+    Tenants,
+    /// On the provider network and this chassis, for plain routes.
+    Provider,
+}
+
 /// How large the cloud is.
 #[derive(Clone, Copy, Debug)]
 pub struct Cloud {
@@ -54,6 +63,8 @@ pub struct Cloud {
     pub vms: u32,
     /// Their addresses.
     pub family: Family,
+    /// Where they are.
+    pub on: On,
 }
 
 /// A datapath: the provider network, or a tenant's router or network.
@@ -171,9 +182,37 @@ impl Cloud {
         ]
     }
 
+    /// Where VMs are bound when this gateway is to advertise them.
+    pub fn home(self) -> Chassis {
+        match self.on {
+            On::Tenants => Chassis::Compute,
+            On::Provider => Chassis::Gateway,
+        }
+    }
+
+    /// The network and the tunnel key of a VM: one of its tenant's, which are dealt out in turn where all share one.
+    fn place(self, tenant: u32, vm: u32) -> (Datapath, u32) {
+        match self.on {
+            On::Provider if tenant < self.tenants => (Datapath::Provider, 2 + vm * self.tenants + tenant),
+            _ => (Datapath::Network(tenant), 2 + vm),
+        }
+    }
+
+    /// A VM's Ethernet address.
+    pub fn vm_mac(self, tenant: u32, vm: u32) -> String {
+        let number = if self.on == On::Provider { self.place(tenant, vm).1 } else { vm };
+        let [_, b, c, d] = number.to_be_bytes();
+        format!("fa:16:03:{b:02x}:{c:02x}:{d:02x}")
+    }
+
     /// A tenant's VM, with all that Neutron notes of it.
     pub fn vm(self, tenant: u32, vm: u32, chassis: Option<Chassis>) -> Port {
-        let mac = self.mac(0x03, vm, self.vm4(tenant, vm).to_string(), self.vm6(tenant, vm).to_string());
+        let mac = self.with_addresses(
+            &self.vm_mac(tenant, vm),
+            self.vm4(tenant, vm).to_string(),
+            self.vm6(tenant, vm).to_string(),
+        );
+        let (network, key) = self.place(tenant, vm);
         let id = |part: u32| format!("{part:08x}-0000-4000-8000-{tenant:06x}{vm:06x}");
         let notes = [
             ("neutron:cidrs", format!("{}/8", self.vm4(tenant, vm))),
@@ -191,14 +230,15 @@ impl Cloud {
             chassis,
             options: vec![("requested-chassis", Chassis::Compute.name().to_owned())],
             external_ids: notes.into(),
-            ..port(&vm_name(tenant, vm), "", Datapath::Network(tenant), 2 + vm, &mac)
+            ..port(&vm_name(tenant, vm), "", network, key, &mac)
         }
     }
 
     /// Every port of the cloud, with its VMs bound.
     pub fn ports(self) -> impl Iterator<Item = Port> {
-        let vms = move |tenant| (0..self.vms).map(move |vm| self.vm(tenant, vm, Some(Chassis::Compute)));
-        let of = move |tenant| self.router(tenant).into_iter().chain(vms(tenant));
+        let vms = move |tenant| (0..self.vms).map(move |vm| self.vm(tenant, vm, Some(self.home())));
+        let routers = move |tenant| if self.on == On::Tenants { self.router(tenant) } else { Vec::new() };
+        let of = move |tenant| routers(tenant).into_iter().chain(vms(tenant));
         std::iter::once(self.localnet()).chain((0..self.tenants).flat_map(of))
     }
 
@@ -214,10 +254,14 @@ impl Cloud {
 
     fn mac(self, kind: u8, number: u32, v4: String, v6: String) -> String {
         let [_, b, c, d] = number.to_be_bytes();
+        self.with_addresses(&format!("fa:16:{kind:02x}:{b:02x}:{c:02x}:{d:02x}"), v4, v6)
+    }
+
+    fn with_addresses(self, mac: &str, v4: String, v6: String) -> String {
         let v4 = self.family.v4().then_some(v4);
         let v6 = self.family.v6().then_some(v6);
         let addresses: Vec<String> = v4.into_iter().chain(v6).collect();
-        format!("fa:16:{kind:02x}:{b:02x}:{c:02x}:{d:02x} {}", addresses.join(" "))
+        format!("{mac} {}", addresses.join(" "))
     }
 }
 
@@ -326,6 +370,6 @@ pub fn port_uuid(number: u32) -> Uuid {
 
 /// VMs beyond those of a cloud of one tenant, bound or not: uuids and rows.
 pub fn newcomers(cloud: Cloud, count: u32, bound: bool) -> Vec<(Uuid, PortBinding)> {
-    let chassis = bound.then_some(Chassis::Compute);
+    let chassis = bound.then_some(cloud.home());
     (0..count).map(|n| (port_uuid(u32::MAX - n), cloud.vm(0, cloud.vms + n, chassis).row())).collect()
 }

@@ -1,7 +1,8 @@
 //! The lab's benchmark: a Southbound of any size, and how long the agent takes from each change of it to the kernel and to the
 //! leaf's BGP table, compared with prepared files that are written by `ip -batch` and its like.
 //!
-//! lab/bench starts it, once as `reference` and once for each way to expose addresses, each in namespaces of its own with real OVS, FRR and a leaf;
+//! lab/bench starts it, once as `reference` and once for each way to expose addresses, or as `plain-reference` and `plain` for the
+//! BGP mode, each in namespaces of its own with real OVS, FRR and a leaf;
 //! benches/in-lab starts that. It is nothing to be run by hand.
 #![allow(clippy::disallowed_types)]
 
@@ -15,7 +16,7 @@ mod verify;
 use std::time::{Duration, Instant};
 
 use common::{
-    cloud::{Cloud, Family},
+    cloud::{Cloud, Family, On},
     shown,
 };
 
@@ -51,11 +52,11 @@ pub fn patience(begin: Instant) -> Duration {
 }
 
 /// Waits until the leaf has so many prefixes; gives when that was and how many there are in the end.
-pub fn leaf_has(prefixes: u64) -> (Instant, u64) {
+pub fn leaf_has(cloud: Cloud, prefixes: u64) -> (Instant, u64) {
     let (begin, mut progress) = (Instant::now(), Progress::begin());
     let mut last = (Instant::now(), u64::MAX);
     loop {
-        let there = peers::at_leaf().unwrap_or_default();
+        let there = peers::at_leaf(cloud).unwrap_or_default();
         if there != last.1 {
             last = (Instant::now(), there);
         }
@@ -74,13 +75,13 @@ fn by_reference(cloud: Cloud) {
     let steps = reference.write();
     let written = begin.elapsed();
     let prefixes = verify::prefixes(cloud, cloud.vms);
-    let (last, there) = leaf_has(prefixes.len() as u64);
+    let (last, there) = leaf_has(cloud, prefixes.len() as u64);
     println!("\n| reference writer, {} x {} {:?} | |\n|---|---|", cloud.tenants, cloud.vms, cloud.family);
     for (what, took) in steps {
         println!("| {what} | {} |", shown(took));
     }
     println!("| all written | {} |", shown(written));
-    println!("| to the leaf's last type-5 | {} |", shown(last - begin));
+    println!("| to the leaf's last prefix | {} |", shown(last - begin));
     println!("| missing at the leaf | {} of {} |\n", prefixes.len() as u64 - there, prefixes.len());
 }
 
@@ -97,11 +98,12 @@ fn main() {
         "6" => Family::V6,
         _ => Family::Both,
     };
-    let cloud = Cloud { tenants: number(tenants), vms: number(vms), family };
+    let on = if way.starts_with("plain") { On::Provider } else { On::Tenants };
+    let cloud = Cloud { tenants: number(tenants), vms: number(vms), family, on };
     match way {
-        "reference" => by_reference(cloud),
-        "dummy" | "routes" => phases::run(cloud, false),
+        "reference" | "plain-reference" => by_reference(cloud),
+        "dummy" | "routes" | "plain" => phases::run(cloud, false),
         "system-calls" => phases::run(cloud, true),
-        _ => panic!("reference, dummy, routes or system-calls"),
+        _ => panic!("reference, dummy, routes, plain-reference, plain or system-calls"),
     }
 }

@@ -13,7 +13,10 @@ use std::{
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use serde_json::Value;
 
-use crate::common::vty;
+use crate::common::{
+    cloud::{Cloud, On},
+    vty,
+};
 
 /// The leaf's bgpd.
 pub const LEAF: &str = "/run/frr/leaf/bgpd.vty";
@@ -22,15 +25,49 @@ pub const BGPD: &str = "/run/frr/bgpd.vty";
 /// The agent's control socket.
 pub const CONTROL: &str = "/run/lab/agent/control.sock";
 
+/// Tables of plain routes, each with the address by which this node tells the leaf of them (lab/underlay.sh).
+const PLAIN: [(&str, &str); 2] = [("ipv4 unicast", "100.65.0.1"), ("ipv6 unicast", "2001:db8:64:1::1")];
+
 /// How many prefixes the leaf has from this node: bgpd keeps that number, so asking costs it nothing.
-pub fn at_leaf() -> Option<u64> {
-    let said = vty::ask(LEAF, "show bgp l2vpn evpn summary json").ok()?;
-    let summary: Value = serde_json::from_str(&said).ok()?;
-    summary["peers"]["100.65.0.1"]["pfxRcd"].as_u64()
+pub fn at_leaf(cloud: Cloud) -> Option<u64> {
+    let received = |(table, peer): (&str, &str)| {
+        let summary = json(LEAF, &format!("show bgp {table} summary json"))?;
+        summary["peers"][peer]["pfxRcd"].as_u64()
+    };
+    match cloud.on {
+        On::Tenants => received(("l2vpn evpn", "100.65.0.1")),
+        On::Provider => PLAIN.into_iter().map(received).sum(),
+    }
+}
+
+fn json(socket: &str, question: &str) -> Option<Value> {
+    serde_json::from_str(&vty::ask(socket, question).ok()?).ok()
+}
+
+/// The prefixes of this node in a bgpd's table, sorted.
+pub fn told(cloud: Cloud, socket: &str) -> Vec<String> {
+    match cloud.on {
+        On::Tenants => type5(socket),
+        On::Provider if socket == LEAF => plain(socket, "", |path, peer| path["peerId"] == peer),
+        On::Provider => plain(socket, "vrf bgp-vrf ", |path, _| path["peerId"] == "(unspec)"),
+    }
+}
+
+/// The prefixes of plain routes with a path that counts; that is asked with this node's address there.
+fn plain(socket: &str, vrf: &str, counts: impl Fn(&Value, &str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, peer) in PLAIN {
+        let shown = json(socket, &format!("show bgp {vrf}{table} json")).expect("bgpd answers");
+        let routes = shown["routes"].as_object().into_iter().flatten();
+        let is_ours = |paths: &Value| paths.as_array().into_iter().flatten().any(|path| counts(path, peer));
+        found.extend(routes.filter(|(_, paths)| is_ours(paths)).map(|(prefix, _)| prefix.clone()));
+    }
+    found.sort();
+    found
 }
 
 /// The type-5 prefixes in a bgpd's EVPN table, sorted.
-pub fn type5(socket: &str) -> Vec<String> {
+fn type5(socket: &str) -> Vec<String> {
     let said = vty::ask(socket, "show bgp l2vpn evpn route type prefix").expect("bgpd answers");
     // *>i[5]:[0]:[32]:[10.0.1.0] RD ..
     let prefix = |line: &str| {
@@ -68,8 +105,11 @@ impl Agent {
     /// Prefixes that the kernel has acknowledged.
     pub fn in_kernel() -> u64 {
         let status = Self::ask("status");
-        let tenants = status["tenants"].as_array().map(Vec::as_slice).unwrap_or_default();
-        tenants.iter().filter_map(|tenant| tenant["prefixes"]["kernel"].as_u64()).sum()
+        let of = |list: &Value| -> u64 {
+            let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
+            all.iter().filter_map(|one| one["prefixes"]["kernel"].as_u64()).sum()
+        };
+        of(&status["tenants"]) + of(&status["underlay"]["networks"])
     }
 
     /// Operations that were done since its start, on all planes.

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Progress,
     common::{
-        cloud::{Chassis, Cloud, Port, redirect_name, vm_name},
+        cloud::{Chassis, Cloud, On, Port, redirect_name, vm_name},
         shown,
         writer::Writer,
     },
@@ -168,7 +168,7 @@ async fn write(cloud: Cloud) -> Writer {
 
 impl Bench {
     fn all_phases(&mut self, began: Instant) -> bool {
-        let cloud = self.cloud;
+        let (cloud, home) = (self.cloud, self.cloud.home());
         let families = u64::from(cloud.family.addresses());
         let (none, all) = (prefixes(cloud, 0).len() as u64, prefixes(cloud, cloud.vms).len() as u64);
         self.phase("cold start", all, all, |_| began);
@@ -177,18 +177,23 @@ impl Bench {
         let burst = spares(cloud, SINGLES, BURST);
         let with_burst = all + families * u64::from(BURST);
         self.phase("burst of 500 binds, one transaction", BURST.into(), with_burst, |bench| {
-            bench.bind(&burst, Some(Chassis::Compute))
+            bench.bind(&burst, Some(home))
         });
         self.phase("500 unbinds, one transaction", BURST.into(), all, |bench| bench.bind(&burst, None));
         self.binds_elsewhere();
         let vms = all_vms(cloud);
         let bound = vms.len() as u64;
         self.phase("unbind all", bound, none, |bench| bench.bind_in_parts(&vms, None));
-        self.phase("bind all", bound, all, |bench| bench.bind_in_parts(&vms, Some(Chassis::Compute)));
+        self.phase("bind all", bound, all, |bench| bench.bind_in_parts(&vms, Some(home)));
         good &= self.check();
-        let gateways: Vec<String> = (0..cloud.tenants).map(redirect_name).collect();
-        self.phase("failover away", all, 0, |bench| bench.bind(&gateways, Some(Chassis::OtherGateway)));
-        self.phase("failover back", all, all, |bench| bench.bind(&gateways, Some(Chassis::Gateway)));
+        // Tenants move with their gateways; VMs of the provider network each for itself.
+        let movers = match cloud.on {
+            On::Tenants => (0..cloud.tenants).map(redirect_name).collect(),
+            On::Provider => vms,
+        };
+        let other = Some(Chassis::OtherGateway);
+        self.phase("failover away", all, 0, |bench| bench.bind_in_parts(&movers, other));
+        self.phase("failover back", all, all, |bench| bench.bind_in_parts(&movers, Some(Chassis::Gateway)));
         good &= self.check();
         self.southbound_anew();
         self.read_back();
@@ -224,7 +229,7 @@ impl Bench {
         let begin = change(self);
         self.settle(|now| now > revision);
         let kernel = self.kernel.last().saturating_duration_since(begin);
-        let (leaf, there) = leaf_has(prefixes);
+        let (leaf, there) = leaf_has(self.cloud, prefixes);
         let line = Line {
             what: what.to_owned(),
             events,
@@ -271,12 +276,12 @@ impl Bench {
 
     /// Binds one by one, and what a process of `ip` takes for the same.
     fn single_binds(&mut self, before: u64) {
-        let families = u64::from(self.cloud.family.addresses());
+        let (families, home) = (u64::from(self.cloud.family.addresses()), self.cloud.home());
         let first = self.lines.len();
         for n in 0..SINGLES {
             let one = spares(self.cloud, n, 1);
             let then = before + families * u64::from(n + 1);
-            self.phase("one bind", 1, then, |bench| bench.bind(&one, Some(Chassis::Compute)));
+            self.phase("one bind", 1, then, |bench| bench.bind(&one, Some(home)));
         }
         let mut lines = self.lines.split_off(first);
         lines.sort_by_key(|line| line.kernel);
@@ -371,13 +376,13 @@ impl Bench {
         self.settle(|_| true);
         let took = begin.elapsed();
         let processor = Used::by(self.agent.pid());
-        let missing = leaf_has(prefixes).1.abs_diff(prefixes);
+        let missing = leaf_has(self.cloud, prefixes).1.abs_diff(prefixes);
         let restarted = line(what, 1, Some(took), processor, Agent::operations(), None);
         self.end(Line { missing, ..restarted });
     }
 
     fn print(&self) {
-        let Cloud { tenants, vms, family } = self.cloud;
+        let Cloud { tenants, vms, family, .. } = self.cloud;
         println!(
             "\n| agent, {tenants} x {vms} {family:?} | to the last kernel write | to the leaf | processor, own + kernel | operations | missing |"
         );

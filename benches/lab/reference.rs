@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::common::{
-    cloud::{Cloud, FIRST_VNI, Family, gateway4, gateway6},
+    cloud::{Cloud, FIRST_VNI, Family, On, gateway4, gateway6},
     time,
 };
 
@@ -37,11 +37,37 @@ impl Reference {
     /// Prepares all files.
     pub fn prepare(cloud: Cloud) -> Self {
         fs::create_dir_all(FOLDER).expect("a folder");
-        let file = |name: &str, text: String| {
-            let path = format!("{FOLDER}/{name}");
-            fs::write(&path, text).expect("a file");
-            path
+        match cloud.on {
+            On::Tenants => Self::for_tenants(cloud),
+            On::Provider => Self::for_plain_routes(cloud),
+        }
+    }
+
+    fn for_plain_routes(cloud: Cloud) -> Self {
+        let all = |of: &dyn Fn(&mut String, u32, u32)| {
+            let vms = (0..cloud.tenants).flat_map(|tenant| (0..cloud.vms).map(move |vm| (tenant, vm)));
+            vms.fold(String::new(), |mut text, (tenant, vm)| {
+                of(&mut text, tenant, vm);
+                text
+            })
         };
+        let links = file("links", PLAIN_LINKS.to_owned());
+        let frr = file("frr", plain_frr());
+        let ways = file("ways", all(&|text, tenant, vm| plain_ways(text, cloud, tenant, vm)));
+        let flows = all(&|text, tenant, vm| plain_flows(text, cloud, tenant, vm));
+        let flows = file("flows", format!("{PLAIN_FLOWS}{flows}"));
+        let addresses = file("addresses", all(&|text, tenant, vm| plain_addresses(text, cloud, tenant, vm)));
+        let steps = vec![
+            step("links", "ip", &["-batch", &links]),
+            step("FRR", "vtysh", &["-f", &frr]),
+            step("rules, routes and neighbours", "ip", &["-batch", &ways]),
+            step("flows", "ovs-ofctl", &["-O", "OpenFlow13", "--bundle", "add-flows", "br-ex", &flows]),
+            step("addresses", "ip", &["-batch", &addresses]),
+        ];
+        Self { steps }
+    }
+
+    fn for_tenants(cloud: Cloud) -> Self {
         let all = |of: &dyn Fn(&mut String, u32)| {
             (0..cloud.tenants).fold(String::new(), |mut text, tenant| {
                 of(&mut text, tenant);
@@ -64,11 +90,6 @@ impl Reference {
             .map(str::to_owned)
             .collect::<Vec<_>>()
         });
-        let step = |what, program, arguments: &[&str]| Step {
-            what,
-            program,
-            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-        };
         let steps = vec![
             step("links", "ip", &["-batch", &links]),
             Step { what: "ports of br-ex", program: "ovs-vsctl", arguments: ports.collect() },
@@ -96,6 +117,77 @@ impl Reference {
             (step.what, took)
         };
         self.steps.iter().map(run).collect()
+    }
+}
+
+fn file(name: &str, text: String) -> String {
+    let path = format!("{FOLDER}/{name}");
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+fn step(what: &'static str, program: &'static str, arguments: &[&str]) -> Step {
+    Step { what, program, arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect() }
+}
+
+const PLAIN_LINKS: &str = "link add bgp-vrf type vrf table 10\nlink set bgp-vrf addrgenmode none up\n\
+    link add bgp-nic type dummy\nlink set bgp-nic master bgp-vrf addrgenmode none up\n";
+
+/// What leaves goes to the bridge, and who asks for an address that is not here is answered; any MAC does as the bridge's.
+const PLAIN_FLOWS: &str = "cookie=0x3e7,priority=900,ip,in_port=1,actions=set_field:02:00:00:00:00:01->eth_dst,NORMAL\n\
+    cookie=0x3e7,priority=900,ipv6,in_port=1,actions=set_field:02:00:00:00:00:01->eth_dst,NORMAL\n\
+    cookie=0x3e7,priority=901,arp,in_port=1,arp_op=1,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
+    set_field:02:00:00:00:00:01->eth_src,set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],\
+    set_field:02:00:00:00:00:01->arp_sha,move:NXM_OF_ARP_TPA[]->NXM_NX_REG0[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],\
+    move:NXM_NX_REG0[]->NXM_OF_ARP_SPA[],IN_PORT\n\
+    cookie=0x3e7,priority=901,icmp6,in_port=1,icmp_type=135,icmp_code=0,\
+    actions=set_field:02:00:00:00:00:01->eth_dst,controller(id=998)\n";
+
+/// The routing table of br-ex.
+const TABLE: u32 = 1_000_000;
+
+fn plain_frr() -> String {
+    let family = |name| {
+        format!(
+            "router bgp {AS} vrf bgp-vrf\n bgp router-id {VTEP}\n address-family {name} unicast\n  redistribute connected\n \
+             exit-address-family\nexit\nrouter bgp {AS}\n address-family {name} unicast\n  import vrf bgp-vrf\n \
+             exit-address-family\nexit\n"
+        )
+    };
+    family("ipv4") + &family("ipv6")
+}
+
+fn plain_hosts(cloud: Cloud, tenant: u32, vm: u32) -> impl Iterator<Item = (&'static str, String, u8)> {
+    let four = v4(cloud).then(|| ("-4", cloud.vm4(tenant, vm).to_string(), 32));
+    let six = v6(cloud).then(|| ("-6", cloud.vm6(tenant, vm).to_string(), 128));
+    four.into_iter().chain(six)
+}
+
+fn plain_ways(text: &mut String, cloud: Cloud, tenant: u32, vm: u32) {
+    let mac = cloud.vm_mac(tenant, vm);
+    for (_, ip, length) in plain_hosts(cloud, tenant, vm) {
+        let _ = write!(
+            text,
+            "rule add to {ip}/{length} lookup {TABLE} priority 32000\n\
+             route add {ip}/{length} dev br-ex table {TABLE} proto 182\n\
+             neigh add {ip} lladdr {mac} dev br-ex nud permanent\n"
+        );
+    }
+}
+
+fn plain_flows(text: &mut String, cloud: Cloud, tenant: u32, vm: u32) {
+    for (family, ip, _) in plain_hosts(cloud, tenant, vm) {
+        let question = match family {
+            "-4" => format!("arp,in_port={PATCH},arp_op=1,arp_tpa={ip}"),
+            _ => format!("icmp6,in_port={PATCH},icmp_type=135,icmp_code=0,nd_target={ip}"),
+        };
+        let _ = writeln!(text, "cookie=0x3e7,priority=902,{question},actions=NORMAL");
+    }
+}
+
+fn plain_addresses(text: &mut String, cloud: Cloud, tenant: u32, vm: u32) {
+    for (_, ip, length) in plain_hosts(cloud, tenant, vm) {
+        let _ = writeln!(text, "address add {ip}/{length} dev bgp-nic");
     }
 }
 

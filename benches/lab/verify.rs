@@ -9,21 +9,22 @@ use std::{
 use bgp_agent::planes::kernel::object::{EXPOSING_METRIC, ROUTE_PROTOCOL};
 
 use crate::{
-    common::cloud::{Cloud, Family, gateway4, gateway6},
-    peers::{BGPD, LEAF, type5},
+    common::cloud::{Cloud, Family, On, gateway4, gateway6},
+    peers::{BGPD, LEAF, told},
 };
 
 /// All prefixes with so many VMs of each tenant, sorted.
 pub fn prefixes(cloud: Cloud, vms: u32) -> Vec<String> {
     let (v4, v6) = (cloud.family != Family::V6, cloud.family != Family::V4);
+    let has_gateways = cloud.on == On::Tenants;
     let mut all = Vec::new();
     for tenant in 0..cloud.tenants {
         if v4 {
-            all.push(format!("{}/32", gateway4(tenant)));
+            all.extend(has_gateways.then(|| format!("{}/32", gateway4(tenant))));
             all.extend((0..vms).map(|vm| format!("{}/32", cloud.vm4(tenant, vm))));
         }
         if v6 {
-            all.push(format!("{}/128", gateway6(tenant)));
+            all.extend(has_gateways.then(|| format!("{}/128", gateway6(tenant))));
             all.extend((0..vms).map(|vm| format!("{}/128", cloud.vm6(tenant, vm))));
         }
     }
@@ -31,8 +32,12 @@ pub fn prefixes(cloud: Cloud, vms: u32) -> Vec<String> {
     all
 }
 
-/// Flows of ours on br-ex, by the tenant's families: redirects of subnet and gateway, ARP and ND answers, inject, guard.
+/// Flows of ours on br-ex, by the families. Tenants': redirects of subnet and gateway, ARP and ND answers, inject, guard.
+/// Plain routes': a question about each address that is let pass, the answers to others, what leaves.
 fn flows(cloud: Cloud) -> usize {
+    if cloud.on == On::Provider {
+        return (cloud.all_vms() * cloud.family.addresses()) as usize + 4;
+    }
     let v4 = if cloud.family == Family::V6 { 0 } else { 3 };
     let v6 = if cloud.family == Family::V4 { 0 } else { 2 };
     (v4 + v6 + 4) * cloud.tenants as usize
@@ -58,7 +63,7 @@ fn in_kernel() -> Vec<String> {
     let dummy = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, device, _, address, ..] = words[..] else { return None };
-        device.starts_with("lo-").then(|| address.to_owned())
+        (device.starts_with("lo-") || device == "bgp-nic").then(|| address.to_owned())
     };
     let addresses = text.lines().filter_map(dummy);
     let mut found: Vec<String> = addresses.chain(exposed("ip -4", 32)).chain(exposed("ip -6", 128)).collect();
@@ -69,7 +74,8 @@ fn in_kernel() -> Vec<String> {
 /// Compares everything with what must be there; says each difference, and gives whether there is none.
 pub fn verify(cloud: Cloud, vms: u32) -> bool {
     let wished = prefixes(cloud, vms);
-    let seen = [("kernel", in_kernel()), ("this node's bgpd", type5(BGPD)), ("leaf", type5(LEAF))];
+    let seen =
+        [("kernel", in_kernel()), ("this node's bgpd", told(cloud, BGPD)), ("leaf", told(cloud, LEAF))];
     let mut good = true;
     for (place, seen) in seen {
         let (wish, see): (BTreeSet<_>, BTreeSet<_>) = (wished.iter().collect(), seen.iter().collect());
@@ -87,8 +93,9 @@ pub fn verify(cloud: Cloud, vms: u32) -> bool {
             good = false;
         }
     }
-    let dump = output("ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex cookie=0x3e6/-1");
-    let there = dump.lines().filter(|line| line.contains("cookie=0x3e6")).count();
+    let cookie = if cloud.on == On::Provider { "cookie=0x3e7" } else { "cookie=0x3e6" };
+    let dump = output(&format!("ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex {cookie}/-1"));
+    let there = dump.lines().filter(|line| line.contains(cookie)).count();
     if there != flows(cloud) {
         println!("FAILED: {there} flows, not {}", flows(cloud));
         good = false;

@@ -39,6 +39,8 @@ within 120 pings ext-1001 $VM4
 kill $PYTHON_AGENT
 wait $PYTHON_AGENT || true
 same "who made vrf-1001" "" "$(links_of 1001)"
+# Its first look takes devices of an operator away, too.
+replant_foreign
 remove_annotation 1002
 remove_annotation 1002 as
 ovn-nbctl --wait=sb sync
