@@ -55,6 +55,9 @@ pub(super) fn command(rig: &mut Rig, line: &str) {
             rig.cloud.workload(name, network, chassis, &elements(&mac.join(" ")));
         }
         ["nat", port, entries @ ..] => rig.cloud.nat(port, &elements(&entries.join(" "))),
+        ["balancer", name, "router" | "switch", _] => rig.cloud.remove_balancer(name),
+        ["balancer", name, "router", router, vips @ ..] => rig.cloud.balancer(name, vips, &[router], &[]),
+        ["balancer", name, "switch", switch, vips @ ..] => rig.cloud.balancer(name, vips, &[], &[switch]),
         ["kind", port, kind] => rig.cloud.kind(port, kind),
         ["move", gateway, chassis] => rig.cloud.move_gateway(gateway, chassis),
         ["remove", port] => rig.cloud.remove(port),
