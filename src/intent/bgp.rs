@@ -86,7 +86,7 @@ pub struct Intent {
     sources: HashMap<Source, Claims>,
     claims: BTreeMap<Prefix, BTreeSet<Exposure>>,
     contested: BTreeSet<Prefix>,
-    /// Destinations that are advertised; those within the limit are offered.
+    /// Destinations that the limit is for; those within it are offered.
     on_node: Limited<Prefix>,
     /// How many destinations count on each provider network.
     used: BTreeMap<Uuid, usize>,
@@ -97,7 +97,7 @@ pub struct Intent {
     /// The ports that such a row names, and its peer.
     named: HashMap<Box<str>, BTreeSet<Box<str>>>,
     /// The groups of datapaths that load balancers refer to, and by which.
-    refers: HashMap<Uuid, BTreeSet<Uuid>>,
+    refers: HashMap<Uuid, Uuid>,
     groups: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Every port of these provider networks is asked for: see [`Intent::look_for`].
     searched: BTreeSet<Uuid>,
@@ -179,7 +179,11 @@ impl Intent {
         if moved {
             for datapath in self.admit(&mut delta) {
                 work.workloads.extend(replica.workloads_of(datapath));
-                work.balancers.extend(replica.balancers().on(datapath));
+                // Those on a router there have addresses in its subnets, too.
+                for gateway in self.placed.get(&datapath).into_iter().flatten() {
+                    let places = self.places(gateway).into_iter();
+                    work.balancers.extend(places.flat_map(|place| replica.balancers().on(place)));
+                }
             }
         }
         for uuid in work.balancers {
@@ -198,9 +202,9 @@ impl Intent {
     pub fn set_limit(&mut self, limit: usize) -> Delta {
         let before: Vec<_> = self.claims.keys().map(|to| (*to, self.exposure(to).cloned())).collect();
         self.on_node = Limited::new(limit);
-        let advertised =
-            self.claims.iter().filter(|(_, claims)| claims.first().is_some_and(Exposure::is_advertised));
-        for (to, _) in advertised {
+        let limited =
+            self.claims.iter().filter(|(_, claims)| claims.first().is_some_and(Exposure::is_limited));
+        for (to, _) in limited {
             self.on_node.insert(*to);
         }
         let mut delta = Delta::default();
@@ -211,7 +215,7 @@ impl Intent {
     /// What counts for a destination, if that is within the limit.
     pub fn exposure(&self, to: &Prefix) -> Option<&Exposure> {
         let first = self.claims.get(to)?.first()?;
-        Some(first).filter(|first| !first.is_advertised() || self.on_node.counts(to))
+        Some(first).filter(|first| !first.is_limited() || self.on_node.counts(to))
     }
 
     /// All that is offered, by destination.
@@ -450,13 +454,13 @@ impl Intent {
     /// The claims to a destination have changed: whether they are contested, and what of that is within the limit.
     fn judge(&mut self, to: Prefix, before: Option<Exposure>, delta: &mut Delta) {
         let claims = self.claims.get(&to);
-        let is_advertised = claims.and_then(BTreeSet::first).is_some_and(Exposure::is_advertised);
+        let is_limited = claims.and_then(BTreeSet::first).is_some_and(Exposure::is_limited);
         match claims.is_some_and(|claims| claims.len() > 1) {
             true => self.contested.insert(to),
             false => self.contested.remove(&to),
         };
         let Shift { entered, left } =
-            if is_advertised { self.on_node.insert(to) } else { self.on_node.remove(to) };
+            if is_limited { self.on_node.insert(to) } else { self.on_node.remove(to) };
         self.compare(to, before, delta);
         // Another one may have taken its place, or given it up.
         for other in entered.into_iter().filter(|other| *other != to) {
@@ -553,7 +557,7 @@ impl Intent {
 
 impl Intent {
     /// A gateway's port on the provider network is annotated for the EVPN mode, and that is on: of that router only floating
-    /// IPs are plain routes.
+    /// IPs and load balancers on the provider network are plain routes.
     fn leaves(&self, switch_port: &PortBinding) -> bool {
         self.beside_evpn && annotation::read(&switch_port.external_ids) != Ok(None)
     }

@@ -68,7 +68,8 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vni(vni) => write!(f, "VNI {vni}"),
-            Self::Node | Self::Plain => write!(f, "this node"),
+            Self::Node => write!(f, "this node"),
+            Self::Plain => write!(f, "this node's plain routes"),
         }
     }
 }
@@ -76,8 +77,7 @@ impl fmt::Display for Scope {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, option) = (self.count, self.scope.option());
-        let what = if self.scope == Scope::Plain { "plain routes" } else { "addresses" };
-        write!(f, "{count} {what} are put aside: {option} is reached; the smallest are advertised")
+        write!(f, "{count} addresses are put aside: {option} is reached; the smallest are advertised")
     }
 }
 

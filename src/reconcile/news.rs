@@ -191,17 +191,15 @@ impl News {
         self.problems = now;
     }
 
-    /// Says which limits are reached now and were not before, and which are not any more; how many addresses are beyond them
-    /// is the status's to tell.
+    /// Says which limits are reached for the first time. Who is at a limit would otherwise be told of with every change; how
+    /// many addresses are beyond it is the status's to tell.
     pub fn limits(&mut self, excesses: impl Iterator<Item = Excess>) {
-        let now: BTreeSet<Scope> = excesses.map(|excess| excess.scope).collect();
-        for scope in now.difference(&self.reached) {
-            tracing::warn!("{} is reached on {scope}: the largest addresses are put aside", scope.option());
+        for Excess { scope, .. } in excesses {
+            if self.reached.insert(scope) {
+                let option = scope.option();
+                tracing::warn!("{option} is reached on {scope}: the largest addresses are put aside");
+            }
         }
-        for scope in self.reached.difference(&now) {
-            tracing::info!("{} is not reached any more on {scope}", scope.option());
-        }
-        self.reached = now;
     }
 }
 

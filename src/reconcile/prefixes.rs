@@ -18,7 +18,8 @@ pub struct PrefixStatus {
     pub vni: Option<u32>,
     /// The address.
     pub address: IpAddr,
-    /// `gateway`, or `vm`; of a plain route also `port`, `floating IP`, `subnet` or `tenant`.
+    /// `gateway`, or `vm`; of a plain route also `port`, `floating IP`, `load balancer`, `subnet` or
+    /// `tenant`.
     pub of: &'static str,
     /// `kernel`: it stands where BGP takes it from; `pending`; `drained`: this node is, and so it is
     /// withdrawn; `held`, `refused` or `conflict`, see the reason.

@@ -1,5 +1,6 @@
-//! The load balancers of the Southbound and where they are attached: rows of Load_Balancer and of the datapath groups that these
-//! refer to. An index leads from a datapath to the load balancers there.
+//! The load balancers of the Southbound and where they are: rows of Load_Balancer and of the datapath groups that these refer to.
+//! Where one is are its routers or, as an OVN tells it that has no column for them, its switches. An index leads from a datapath
+//! to the load balancers there.
 //!
 //! Pure. A row that cannot be read counts as not there until it comes whole again.
 
@@ -17,7 +18,7 @@ use crate::ovsdb::{
 pub struct Balancers {
     rows: Table<LoadBalancer>,
     groups: Table<DatapathGroup>,
-    /// Which load balancers refer to a group, and which are on a datapath.
+    /// Which load balancers refer to a group, and which are at a datapath.
     users: BTreeMap<Uuid, BTreeSet<Uuid>>,
     on: BTreeMap<Uuid, BTreeSet<Uuid>>,
     touched: BTreeSet<Uuid>,
@@ -122,47 +123,42 @@ impl Balancers {
         self.rows.0.iter().filter_map(|(uuid, row)| Some((uuid, row.as_ref()?)))
     }
 
-    /// The load balancers on this datapath.
+    /// The load balancers at this datapath.
     pub fn on(&self, datapath: Uuid) -> impl Iterator<Item = Uuid> + '_ {
         self.on.get(&datapath).into_iter().flatten().copied()
     }
 
-    /// The routers that a load balancer is attached to; none is also what an OVN before 23.06 tells of every one.
-    pub fn routers(&self, balancer: &LoadBalancer) -> impl Iterator<Item = Uuid> {
-        self.members(balancer.lr_datapath_group)
+    /// Whether all that says where a load balancer is has come.
+    pub fn is_whole(&self, balancer: &LoadBalancer) -> bool {
+        balancer.group().is_none_or(|group| self.groups.0.contains_key(&group))
     }
 
-    /// The switches that a load balancer is attached to.
-    pub fn switches(&self, balancer: &LoadBalancer) -> impl Iterator<Item = Uuid> {
-        let groups = [balancer.datapath_group, balancer.ls_datapath_group];
-        balancer.datapaths.iter().copied().chain(groups.into_iter().flat_map(|group| self.members(group)))
+    /// Where a load balancer is: its routers, or its switches where it names these alone.
+    pub fn places<'a>(&'a self, balancer: &'a LoadBalancer) -> impl Iterator<Item = Uuid> + 'a {
+        let single = balancer.datapaths.iter().filter(|_| balancer.names_switches_alone());
+        let group = balancer.group().and_then(|group| self.groups.get(&group));
+        single.chain(group.into_iter().flat_map(|group| &group.datapaths)).copied()
     }
 
-    fn members(&self, group: Option<Uuid>) -> impl Iterator<Item = Uuid> {
-        let group = group.and_then(|group| self.groups.get(&group));
-        group.into_iter().flat_map(|group| group.datapaths.iter().copied())
-    }
-
-    fn places(&self, uuid: &Uuid) -> BTreeSet<Uuid> {
-        let row = self.rows.get(uuid).into_iter();
-        row.flat_map(|row| self.routers(row).chain(self.switches(row))).collect()
+    fn places_of(&self, uuid: &Uuid) -> BTreeSet<Uuid> {
+        self.rows.get(uuid).into_iter().flat_map(|row| self.places(row)).collect()
     }
 
     fn place(&mut self, uuid: Uuid) {
         self.touched.insert(uuid);
-        for datapath in self.places(&uuid) {
+        for datapath in self.places_of(&uuid) {
             self.on.entry(datapath).or_default().insert(uuid);
         }
-        for group in self.rows.get(&uuid).into_iter().flat_map(LoadBalancer::groups) {
+        if let Some(group) = self.rows.get(&uuid).and_then(LoadBalancer::group) {
             self.users.entry(group).or_default().insert(uuid);
         }
     }
 
     fn unplace(&mut self, uuid: Uuid) {
-        for datapath in self.places(&uuid) {
+        for datapath in self.places_of(&uuid) {
             drop_from(&mut self.on, datapath, uuid);
         }
-        for group in self.rows.get(&uuid).into_iter().flat_map(LoadBalancer::groups).collect::<Vec<_>>() {
+        if let Some(group) = self.rows.get(&uuid).and_then(LoadBalancer::group) {
             drop_from(&mut self.users, group, uuid);
         }
     }
@@ -197,21 +193,32 @@ mod tests {
         let mut replica = Replica::default();
         let [balancer, group, router, switch] = [1, 2, 3, 4].map(Uuid::from_u128);
         let id = |uuid: Uuid| json!(["uuid", uuid.to_string()]);
-        let row = json!({"name": "lb", "vips": ["map", [["172.24.4.9:80", "20.0.0.10:80"]]],
-                         "datapaths": id(switch), "lr_datapath_group": id(group)});
+        let on = |replica: &Replica, datapath| replica.balancers().on(datapath).collect::<Vec<_>>();
+        let row = json!({"name": "lb", "vips": ["map", [["172.24.4.9:80", "20.0.0.10:80"]]], "datapaths": id(switch)});
         told(&mut replica, "Load_Balancer", balancer, json!({ "insert": row }), Origin::Live);
-        assert_eq!(replica.balancers().on(router).count(), 0);
-        assert_eq!(replica.balancers().on(switch).collect::<Vec<_>>(), [balancer]);
+        assert_eq!(on(&replica, switch), [balancer], "an older OVN");
+        let grouped = json!({ "modify": {"lr_datapath_group": id(group)} });
+        told(&mut replica, "Load_Balancer", balancer, grouped, Origin::Live);
+        let whole = |replica: &Replica| {
+            let balancers = replica.balancers();
+            balancers.is_whole(balancers.get(&balancer).unwrap())
+        };
+        assert!(!whole(&replica) && on(&replica, switch).is_empty() && on(&replica, router).is_empty());
         assert_eq!(replica.take_touched().balancers, [balancer].into());
         let members = json!({ "insert": {"datapaths": id(router)} });
         told(&mut replica, "Logical_DP_Group", group, members, Origin::Live);
-        assert_eq!(replica.balancers().on(router).collect::<Vec<_>>(), [balancer]);
+        assert!(whole(&replica));
+        assert_eq!(on(&replica, router), [balancer]);
         assert_eq!(replica.take_touched().balancers, [balancer].into());
         let elsewhere = json!({ "modify": {"datapaths": ["set", [id(router), id(switch)]]} });
         told(&mut replica, "Logical_DP_Group", group, elsewhere, Origin::Live);
-        assert_eq!(replica.balancers().on(router).count(), 0, "a difference: the one goes, the other comes");
+        assert!(on(&replica, router).is_empty(), "a difference: the one goes, the other comes");
+        assert_eq!(on(&replica, switch), [balancer]);
+        let switch_alone =
+            json!({ "modify": {"lr_datapath_group": ["set", []], "ls_datapath_group": id(group)} });
+        told(&mut replica, "Load_Balancer", balancer, switch_alone, Origin::Live);
+        assert!(on(&replica, switch).is_empty(), "a newer OVN names the routers, and there is none");
         told(&mut replica, "Load_Balancer", balancer, json!({ "delete": null }), Origin::Live);
-        assert_eq!(replica.balancers().on(switch).count(), 0);
         assert!(replica.balancers().users.is_empty() && replica.balancers().on.is_empty());
     }
 

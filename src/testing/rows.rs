@@ -138,7 +138,8 @@ impl Cloud {
         };
         let members = routers.iter().map(|name| uuid_of(name)).collect();
         self.balancers.insert(name.to_owned(), (row, members));
-        tell_balancers(&self.balancers, &mut self.replica);
+        let told = self.balancers.iter().filter(|(other, _)| *other == name);
+        tell_balancers(told, &mut self.replica);
     }
 
     /// A load balancer goes.
@@ -355,7 +356,10 @@ pub enum Step {
     HereWorkload(u8),
 }
 
-fn tell_balancers(held: &BTreeMap<String, (LoadBalancer, Vec<Uuid>)>, replica: &mut Replica) {
+fn tell_balancers<'a>(
+    held: impl IntoIterator<Item = (&'a String, &'a (LoadBalancer, Vec<Uuid>))>,
+    replica: &mut Replica,
+) {
     let replica = replica.balancers_mut();
     for (name, (row, members)) in held {
         replica.put(uuid_of(name), Some(row.clone()));

@@ -87,23 +87,23 @@ pub fn explain_balancer(config: &Config, rows: &Rows, balancer: &LoadBalancer, a
     on_node(config, rows, switch_port, address, chain)
 }
 
-/// The gateway of the router that a load balancer is on, or of that of its switches where OVN names no router; of several the
-/// one whose network has the address.
+/// The gateway of the router that a load balancer is on, or of that of its switches where OVN names no router; of several one
+/// whose network has the address, and rather one on this chassis.
 fn gateway_of<'a>(rows: &'a Rows, balancer: &LoadBalancer, address: IpAddr) -> Option<&'a Port> {
-    let mut routers: Vec<String> = rows.balancers.routers(balancer).map(|uuid| uuid.to_string()).collect();
-    if balancer.lr_datapath_group.is_none() {
-        let switches: Vec<String> = rows.balancers.switches(balancer).map(|uuid| uuid.to_string()).collect();
-        let ports = switches.iter().flat_map(|switch| rows.on(switch));
+    let mut routers: Vec<String> = rows.balancers.places(balancer).map(|uuid| uuid.to_string()).collect();
+    if !balancer.names_routers() {
+        let ports = routers.iter().flat_map(|switch| rows.on(switch));
         let peers = ports.filter_map(|port| rows.ports.get(&port.option("peer")?));
-        routers.extend(peers.map(|peer| peer.datapath.clone()));
+        routers = peers.map(|peer| peer.datapath.clone()).collect();
     }
     let on_router = |port: &&Port| port.kind == "chassisredirect" && routers.contains(&port.datapath);
     let is_near = |port: &&Port| {
         let networks = port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok());
         networks.into_iter().any(|network| network.contains(&address))
     };
-    let gateways: Vec<&Port> = rows.ports.values().filter(on_router).collect();
-    gateways.iter().copied().find(is_near).or(gateways.first().copied())
+    let is_here = |port: &&Port| rows.chassis_of(port) == Some(&rows.system_id);
+    let gateways = rows.ports.values().filter(on_router);
+    gateways.max_by_key(|port| (is_near(port), is_here(port)))
 }
 
 /// From a port on a provider network of this node to the route in BGP; None: the chain has ended before.

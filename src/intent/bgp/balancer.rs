@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use uuid::Uuid;
 
-use super::{Claims, Exposure, Intent, Kind, Way, router::Router};
+use super::{Claims, Exposure, Intent, Kind, Source, Way, router::Router};
 use crate::{
     model::Prefix,
     ovsdb::tables::LoadBalancer,
@@ -20,29 +20,29 @@ impl Intent {
     pub(super) fn balancer(&mut self, replica: &Replica, uuid: &Uuid, subjects: &mut bool) -> Claims {
         let balancers = replica.balancers();
         let row = balancers.get(uuid);
-        let groups = row.into_iter().flat_map(LoadBalancer::groups).collect();
-        *subjects |= self.refer(*uuid, groups);
+        *subjects |= self.refer(*uuid, row.and_then(LoadBalancer::group));
         let Some(row) = row else { return Claims::new() };
+        // Where it is now has been asked for and is on its way: until then it stays where it was.
+        if !balancers.is_whole(row) {
+            return self.sources.get(&Source::Balancer(*uuid)).cloned().unwrap_or_default();
+        }
         let routers: BTreeSet<&str> = self.routers_of(balancers, row).map(|router| &*router.name).collect();
         let routers = routers.iter().filter_map(|name| self.resolved.get(*name)?.router.as_ref());
         let pairs = routers.flat_map(|router| row.addresses().map(move |address| (router, address)));
         pairs.filter_map(|(router, address)| self.vip(row, router, address)).collect()
     }
 
-    /// The routers here that a load balancer is attached to. Where its row names no routers they are those of its switches:
-    /// whoever attaches it to a network attaches it to the router there, too.
+    /// The routers here that a load balancer is on. Where its row can't name routers they are those of its switches: whoever
+    /// attaches it to a network attaches it to the router there, too.
     fn routers_of<'a>(
         &'a self,
         balancers: &'a Balancers,
         row: &'a LoadBalancer,
     ) -> impl Iterator<Item = &'a Router> {
-        let by_switch = row.lr_datapath_group.is_none();
-        let routers = balancers.routers(row).map(|datapath| (datapath, false));
-        let switches = balancers.switches(row).filter(move |_| by_switch).map(|datapath| (datapath, true));
-        routers.chain(switches).flat_map(|(datapath, is_switch)| {
+        balancers.places(row).flat_map(move |datapath| {
             let names = self.placed.get(&datapath).into_iter().flatten();
             let routers = names.filter_map(|name| self.resolved.get(name)?.router.as_ref());
-            routers.filter(move |router| is_switch == (router.datapath != datapath))
+            routers.filter(move |router| row.names_routers() == (router.datapath == datapath))
         })
     }
 
@@ -56,25 +56,26 @@ impl Intent {
             let offered = router.behind.iter().filter_map(|datapath| self.by_datapath.get(datapath));
             let subnet = offered.flatten().find(|subnet| subnet.contains(&address))?;
             let (network, subnet) = self.subnets.get(subnet).filter(|_| !self.options.by_subnet)?;
+            // The way to that subnet may be another router's, which knows nothing of this load balancer.
+            router.addresses().find(|own| *own == subnet.via)?;
             (*network, Way::Subnet(subnet.via, subnet.prefix))
         };
         let exposure = Exposure { kind: Kind::Balancer, port: row.name.clone(), network, way };
         Some((Prefix::from(address), exposure))
     }
 
-    /// A load balancer refers to these groups of datapaths; true where others are to be asked for than before.
-    fn refer(&mut self, balancer: Uuid, groups: BTreeSet<Uuid>) -> bool {
-        let old = match groups.is_empty() {
-            true => self.refers.remove(&balancer),
-            false => self.refers.insert(balancer, groups.clone()),
+    /// A load balancer refers to this group of datapaths; true where others are to be asked for than before.
+    fn refer(&mut self, balancer: Uuid, group: Option<Uuid>) -> bool {
+        let old = match group {
+            Some(group) => self.refers.insert(balancer, group),
+            None => self.refers.remove(&balancer),
         };
-        let old = old.unwrap_or_default();
-        let mut changed = false;
-        for gone in old.difference(&groups) {
-            changed |= super::remove_from(&mut self.groups, gone, &balancer);
+        if old == group {
+            return false;
         }
-        for come in groups.difference(&old) {
-            let users = self.groups.entry(*come).or_default();
+        let mut changed = old.is_some_and(|old| super::remove_from(&mut self.groups, &old, &balancer));
+        if let Some(group) = group {
+            let users = self.groups.entry(group).or_default();
             changed |= users.is_empty();
             users.insert(balancer);
         }

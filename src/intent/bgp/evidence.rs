@@ -71,7 +71,7 @@ impl<'a> Evidence<'a> {
         let balancers = self.replica.balancers();
         let moved = balancers
             .iter()
-            .filter(move |(_, row)| balancers.routers(row).any(|router| elsewhere.contains(&router)));
+            .filter(move |(_, row)| balancers.places(row).any(|place| elsewhere.contains(&place)));
         moved.flat_map(|(_, row)| row.addresses())
     }
 

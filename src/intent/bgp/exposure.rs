@@ -63,8 +63,9 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Whether BGP is told of it: a subnet may be there for the ways to its addresses alone.
-    pub fn is_advertised(&self) -> bool {
-        !matches!(self.way, Way::Router(_, None))
+    /// Whether a node's limit is for it: not for what others stand on, a gateway's own address and a subnet that is there for the
+    /// ways to its addresses alone.
+    pub fn is_limited(&self) -> bool {
+        self.kind != Kind::Gateway && !matches!(self.way, Way::Router(_, None))
     }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     intent::Unbound,
+    ovsdb::tables::DatapathGroup,
     southbound::feed,
     testing::rows::{Cloud, GatewaySpec, uuid_of},
 };
@@ -150,6 +151,47 @@ fn load_balancers_are_offered_by_the_node_with_their_routers_gateway() {
 }
 
 #[test]
+fn a_balancer_stays_where_it_was_while_its_new_group_is_on_its_way() {
+    let mut cloud = cloud();
+    cloud.balancer("lb", &["172.24.4.9:80"], &["router"], &[]);
+    let mut intent = computed(&mut cloud);
+    let lb = uuid_of("lb");
+    let mut row = cloud.replica.balancers().get(&lb).unwrap().clone();
+    row.lr_datapath_group = Some(uuid_of("another group"));
+    cloud.replica.balancers_mut().put(lb, Some(row));
+    let delta = follow(&mut intent, &mut cloud);
+    assert!(delta.subjects && delta.exposures.is_empty(), "{delta:?}");
+    cloud.replica.balancers_mut().put_group(uuid_of("another group"), DatapathGroup::default());
+    assert_eq!(follow(&mut intent, &mut cloud).exposures.len(), 1, "it is on no router any more");
+}
+
+#[test]
+fn an_address_on_a_tenants_subnet_comes_and_goes_with_the_subnet_and_by_that_routers_gateway_alone() {
+    let options = Underlay { all_tenants: true, ..options() };
+    let mut cloud = cloud();
+    let mac = "fa:16:3e:00:bb:01 172.24.4.147/24";
+    cloud.gateway(&GatewaySpec { name: "gx", mac, ..GatewaySpec::second() });
+    cloud.subnet("gx", "sub-b", "net-b", "fa:16:3e:00:bb:02 20.0.0.2/24");
+    cloud.balancer("lb", &["20.0.0.99:80"], &["router-b"], &[]);
+    let mut intent = computed_with(&mut cloud, &options);
+    let vip = |intent: &Intent| offered(intent).into_iter().find(|line| line.starts_with("20.0.0.99/32"));
+    assert_eq!(vip(&intent), None, "another router's subnet of this prefix is offered");
+    cloud.move_gateway("cr-lrp-gw", "gw2");
+    follow(&mut intent, &mut cloud);
+    assert_eq!(vip(&intent).as_deref(), Some("20.0.0.99/32 load balancer in 20.0.0.0/24"));
+    cloud.move_gateway("cr-lrp-gw", "gw1");
+    follow(&mut intent, &mut cloud);
+    assert_eq!(vip(&intent), None);
+    // The same network behind both: the way is by the first one's gateway, which has no such load balancer.
+    cloud.subnet("gx", "sub-b", "net", "fa:16:3e:00:bb:02 20.0.0.2/24");
+    follow(&mut intent, &mut cloud);
+    assert_eq!(vip(&intent), None);
+    cloud.balancer("lb", &["20.0.0.99:80"], &["router"], &[]);
+    follow(&mut intent, &mut cloud);
+    assert!(vip(&intent).is_some());
+}
+
+#[test]
 fn a_gateway_elsewhere_says_why_its_load_balancers_are_not_offered_and_one_that_is_gone_does_not() {
     let vip = "172.24.4.9".parse().unwrap();
     let explains = |change: fn(&mut Cloud)| {
@@ -259,20 +301,25 @@ fn beyond_the_limit_the_largest_addresses_are_put_aside_and_come_back() {
     let mut cloud = cloud();
     cloud.touch_all();
     let options = Underlay { all_tenants: true, ..options() };
+    cloud.workload("vm-2", "net", Some("cmp1"), &["fa:16:3e:00:00:11 20.0.0.11 2001:db8:1::11"]);
     let mut intent = Intent::new(&options, 3, false);
     follow(&mut intent, &mut cloud);
     let destinations = |intent: &Intent| intent.exposures().map(|(to, _)| to.to_string()).collect::<Vec<_>>();
-    // The ways to the tenants' subnets are no addresses that are advertised.
-    let ways = ["20.0.0.0/24", "2001:db8:1::/64"];
-    let within = ["20.0.0.10/32", "172.24.4.146/32", "2001:db8:1::10/128"];
-    assert_eq!(destinations(&intent), [ways[0], within[0], within[1], ways[1], within[2]]);
-    assert!(intent.excess().unwrap().to_string().starts_with("1 plain routes are put aside: max_prefixes"));
+    // What others stand on is not limited: the gateway's addresses, and the ways to the tenants' subnets.
+    let stood_on = ["20.0.0.0/24", "172.24.4.146/32", "2001:db8:1::/64", "2001:db8:ffff::1/128"];
+    let with = |more: &[&str]| {
+        let mut all: Vec<Prefix> = stood_on.iter().chain(more).map(|to| to.parse().unwrap()).collect();
+        all.sort();
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(destinations(&intent), with(&["20.0.0.10/32", "20.0.0.11/32", "2001:db8:1::10/128"]));
+    assert!(intent.excess().unwrap().to_string().starts_with("1 addresses are put aside: max_prefixes"));
     cloud.remove("vm");
     follow(&mut intent, &mut cloud);
-    assert_eq!(destinations(&intent), [ways[0], within[1], ways[1], "2001:db8:ffff::1/128"]);
+    assert_eq!(destinations(&intent), with(&["20.0.0.11/32", "2001:db8:1::11/128"]));
     assert_eq!(intent.excess(), None);
     let delta = intent.set_limit(1);
-    assert_eq!(destinations(&intent), [ways[0], within[1], ways[1]]);
+    assert_eq!(destinations(&intent), with(&["20.0.0.11/32"]));
     assert_eq!(delta.exposures.len(), 1, "{delta:?}");
 }
 

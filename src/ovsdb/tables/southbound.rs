@@ -105,11 +105,11 @@ pub struct LoadBalancer {
     pub vips: Pairs,
     /// The switches that it is attached to, where they make no group.
     pub datapaths: Vec<Uuid>,
-    /// The group of the switches, in an OVN before 24.03.
+    /// The group of the switches, as OVN before 23.09 tells it, or a newer one to older chassis.
     pub datapath_group: Option<Uuid>,
     /// The group of the switches.
     pub ls_datapath_group: Option<Uuid>,
-    /// The group of the routers.
+    /// The group of the routers; OVN before 23.09 tells of none.
     pub lr_datapath_group: Option<Uuid>,
 }
 
@@ -122,10 +122,19 @@ impl LoadBalancer {
         })
     }
 
-    /// The groups that it refers to.
-    pub fn groups(&self) -> impl Iterator<Item = Uuid> + use<> {
-        let groups = [self.datapath_group, self.ls_datapath_group, self.lr_datapath_group];
-        groups.into_iter().flatten()
+    /// Whether it says which routers it is on.
+    pub fn names_routers(&self) -> bool {
+        self.lr_datapath_group.is_some()
+    }
+
+    /// Whether it says which switches it is on and could not say of routers: where it could, none means that it is on none.
+    pub fn names_switches_alone(&self) -> bool {
+        self.lr_datapath_group.is_none() && self.ls_datapath_group.is_none()
+    }
+
+    /// The group that says where its addresses may be offered.
+    pub fn group(&self) -> Option<Uuid> {
+        self.lr_datapath_group.or(self.datapath_group.filter(|_| self.names_switches_alone()))
     }
 }
 

@@ -52,7 +52,10 @@ fn plain_routes_beyond_the_limit_go_at_a_reload_and_are_counted_among_what_is_pu
     rig.run();
     assert_eq!(addresses(&rig), 1);
     let status = rig.status();
-    assert!(status.converged && status.problems[0].reason.contains("1 plain routes"), "{status:?}");
+    assert!(
+        status.converged && status.problems[0].reason.contains("1 addresses are put aside"),
+        "{status:?}"
+    );
     assert_eq!(status.problems_total, 1);
     rig.reconciler.reconfigure(&config);
     rig.run();
