@@ -2,7 +2,8 @@
 # and comes alone. A router is the EVPN mode's while it is annotated, else its gateway's addresses are plain routes.
 # long: a part of make test-full, not of make test
 # limit: 1200 s
-DRIVER=ovn_evpn_driver,ovn_bgp_driver plain_site 1001
+DRIVER=ovn_evpn_driver,ovn_bgp_driver
+plain_site 1001
 make_tenants 1001
 make_provider_port 50
 run_vm 50

@@ -2,7 +2,8 @@
 # distributed, moved, released and used again, and load balancers' addresses; the leaf's table after every step.
 # long: a part of make test-full, not of make test
 # limit: 1200 s
-OPTIONS=expose_tenant_networks=True plain_site
+OPTIONS=expose_tenant_networks=True
+plain_site
 make_tenants 1001
 router=$(router 1001)
 # As Neutron has it: northd tells what the router answers for on the provider network, but for load balancers.
