@@ -53,14 +53,16 @@ impl Reference {
         };
         let links = file("links", PLAIN_LINKS.to_owned());
         let frr = file("frr", plain_frr());
-        let ways = file("ways", all(&|text, tenant, vm| plain_ways(text, cloud, tenant, vm)));
+        let ways = |family: &str| all(&|text, tenant, vm| plain_ways(text, cloud, family, tenant, vm));
+        let (ways4, ways6) = (file("ways4", ways("-4")), file("ways6", ways("-6")));
         let flows = all(&|text, tenant, vm| plain_flows(text, cloud, tenant, vm));
         let flows = file("flows", format!("{PLAIN_FLOWS}{flows}"));
         let addresses = file("addresses", all(&|text, tenant, vm| plain_addresses(text, cloud, tenant, vm)));
         let steps = vec![
             step("links", "ip", &["-batch", &links]),
             step("FRR", "vtysh", &["-f", &frr]),
-            step("rules, routes and neighbours", "ip", &["-batch", &ways]),
+            step("rules, routes and neighbours", "ip", &["-4", "-batch", &ways4]),
+            step("those of IPv6", "ip", &["-6", "-batch", &ways6]),
             step("flows", "ovs-ofctl", &["-O", "OpenFlow13", "--bundle", "add-flows", "br-ex", &flows]),
             step("addresses", "ip", &["-batch", &addresses]),
         ];
@@ -163,9 +165,9 @@ fn plain_hosts(cloud: Cloud, tenant: u32, vm: u32) -> impl Iterator<Item = (&'st
     four.into_iter().chain(six)
 }
 
-fn plain_ways(text: &mut String, cloud: Cloud, tenant: u32, vm: u32) {
+fn plain_ways(text: &mut String, cloud: Cloud, family: &str, tenant: u32, vm: u32) {
     let mac = cloud.vm_mac(tenant, vm);
-    for (_, ip, length) in plain_hosts(cloud, tenant, vm) {
+    for (_, ip, length) in plain_hosts(cloud, tenant, vm).filter(|(of, ..)| *of == family) {
         let _ = write!(
             text,
             "rule add to {ip}/{length} lookup {TABLE} priority 32000\n\
