@@ -16,7 +16,6 @@ pub mod port;
 mod tests;
 
 use std::{
-    borrow::Borrow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
@@ -32,7 +31,7 @@ use limit::{Limited, Shift};
 use crate::{
     ledger::Ledger,
     model::{Asn, MacAddr, Prefix, RouteTarget, Vni},
-    southbound::{Replica, Subject, Touched},
+    southbound::{Replica, Subject, Touched, remove_from},
 };
 
 /// The longest text of others that is shown, in characters.
@@ -499,18 +498,4 @@ impl Intent {
 fn exposed(tenant: Option<&Tenant>) -> BTreeSet<(Uuid, Prefix)> {
     let subnets = tenant.into_iter().flat_map(|tenant| &tenant.subnets);
     subnets.map(|subnet| (subnet.datapath, subnet.prefix)).collect()
-}
-
-/// Takes an item off a set of a map, and the set with its last item; true where it was the last.
-fn remove_from<K, T, Q>(map: &mut BTreeMap<K, BTreeSet<T>>, key: &K, item: &Q) -> bool
-where
-    K: Ord,
-    T: Ord + Borrow<Q>,
-    Q: Ord + ?Sized,
-{
-    let Some(set) = map.get_mut(key) else {
-        return false;
-    };
-    set.remove(item);
-    set.is_empty() && map.remove(key).is_some()
 }

@@ -7,7 +7,10 @@
 mod balancers;
 pub mod feed;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 use uuid::Uuid;
 
@@ -298,6 +301,20 @@ impl Replica {
     fn rows<'a>(&'a self, uuids: impl Iterator<Item = &'a Uuid>) -> impl Iterator<Item = &'a PortBinding> {
         uuids.filter_map(|uuid| self.ports.get(uuid))
     }
+}
+
+/// Takes an item off a set of a map, and the set with its last item; true where it was the last.
+pub(crate) fn remove_from<K, T, Q>(map: &mut BTreeMap<K, BTreeSet<T>>, key: &K, item: &Q) -> bool
+where
+    K: Ord,
+    T: Ord + Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    let Some(set) = map.get_mut(key) else {
+        return false;
+    };
+    set.remove(item);
+    set.is_empty() && map.remove(key).is_some()
 }
 
 fn drop_from<S>(

@@ -166,12 +166,10 @@ impl Intent {
         }
         let mut moved = false;
         for name in std::mem::take(&mut work.gateways) {
-            for datapath in self.places(&name) {
-                work.balancers.extend(replica.balancers().on(datapath));
-            }
+            let before = self.places(&name);
             moved |= self.resolve(replica, &name, &mut delta);
-            for datapath in self.places(&name) {
-                work.balancers.extend(replica.balancers().on(datapath));
+            for datapath in before.union(&self.places(&name)) {
+                work.balancers.extend(replica.balancers().on(*datapath));
             }
             self.touch_residents(&name, &mut work);
             self.claim(replica, Source::Gateway(name), &mut delta);

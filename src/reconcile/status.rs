@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{Attach, Config},
-    intent::{Localnet, Tenant, shown},
+    intent::{Excess, Localnet, Tenant, shown},
     model::Vni,
     planes::Backlog,
     telemetry::histogram::Histogram,
@@ -408,12 +408,17 @@ fn attach(tenant: &Tenant, config: &Config) -> Vec<String> {
     localnets.iter().map(|localnet| format!("{} to {}", of(localnet), shown(&localnet.network))).collect()
 }
 
+/// What is beyond a limit, in either mode.
+fn excesses(reconciler: &Reconciler) -> impl Iterator<Item = Excess> {
+    reconciler.intent.excesses().chain(reconciler.bgp.excess())
+}
+
 /// Counted where they are kept: there may be a hundred thousand, of which few are told.
 fn problems_total(reconciler: &Reconciler) -> usize {
     let intent = &reconciler.intent;
     let strays = intent.strays().filter(|(uuid, _)| reconciler.replica.get(uuid).is_some());
     let put_aside = intent.problems().count() + strays.count() + reconciler.bgp.problems().count();
-    put_aside + intent.excesses().count() + usize::from(reconciler.bgp.excess().is_some())
+    put_aside + excesses(reconciler).count()
 }
 
 fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
@@ -429,8 +434,7 @@ fn problems(reconciler: &Reconciler) -> impl Iterator<Item = ProblemStatus> {
         let reason = format!("{}{more} is in no advertised subnet of its network", list.join(", "));
         Some(ProblemStatus { port: shown(&port.logical_port), vni: None, reason })
     });
-    let excesses = reconciler.intent.excesses().chain(reconciler.bgp.excess());
-    let excesses = excesses.map(|excess| ProblemStatus {
+    let excesses = excesses(reconciler).map(|excess| ProblemStatus {
         port: excess.scope.to_string(),
         vni: excess.scope.vni().map(|vni| vni.get()),
         reason: excess.to_string(),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use super::remove_from;
 use crate::ovsdb::{
     row::{Kind, RawChange, Row},
     tables::{DatapathGroup, LoadBalancer},
@@ -156,19 +157,10 @@ impl Balancers {
 
     fn unplace(&mut self, uuid: Uuid) {
         for datapath in self.places_of(&uuid) {
-            drop_from(&mut self.on, datapath, uuid);
+            remove_from(&mut self.on, &datapath, &uuid);
         }
         if let Some(group) = self.rows.get(&uuid).and_then(LoadBalancer::group) {
-            drop_from(&mut self.users, group, uuid);
-        }
-    }
-}
-
-fn drop_from(map: &mut BTreeMap<Uuid, BTreeSet<Uuid>>, key: Uuid, item: Uuid) {
-    if let Some(set) = map.get_mut(&key) {
-        set.remove(&item);
-        if set.is_empty() {
-            map.remove(&key);
+            remove_from(&mut self.users, &group, &uuid);
         }
     }
 }

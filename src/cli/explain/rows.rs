@@ -37,7 +37,7 @@ pub struct Rows {
     pub chassis: HashMap<String, String>,
     /// Names of datapaths, by UUID.
     pub datapaths: HashMap<String, Vec<String>>,
-    /// Load balancers.
+    /// Load balancers, where the BGP mode is on.
     pub balancers: Balancers,
 }
 
@@ -92,11 +92,13 @@ impl Rows {
             let names = names.into_iter().filter_map(|key| entry(&row, "external_ids", key)).collect();
             rows.datapaths.extend(text(&row, "_uuid").map(|uuid| (uuid, names)));
         }
-        for (uuid, group) in typed(select(DatapathGroup::TABLE, &[])?) {
-            rows.balancers.put_group(uuid, group);
-        }
-        for (uuid, balancer) in typed(select(LoadBalancer::TABLE, &[])?) {
-            rows.balancers.put(uuid, Some(balancer));
+        if config.modes.underlay {
+            for (uuid, group) in typed(select(DatapathGroup::TABLE, &[])?) {
+                rows.balancers.put_group(uuid, group);
+            }
+            for (uuid, balancer) in typed(select(LoadBalancer::TABLE, &[])?) {
+                rows.balancers.put(uuid, Some(balancer));
+            }
         }
         let columns = [
             "logical_port",

@@ -4,7 +4,7 @@
 //! the gateway's provider network is offered there; one on a tenant's subnet like a VM's. Any other is nobody's to reach this
 //! way.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
@@ -26,8 +26,8 @@ impl Intent {
         if !balancers.is_whole(row) {
             return self.sources.get(&Source::Balancer(*uuid)).cloned().unwrap_or_default();
         }
-        let routers: BTreeSet<&str> = self.routers_of(balancers, row).map(|router| &*router.name).collect();
-        let routers = routers.iter().filter_map(|name| self.resolved.get(*name)?.router.as_ref());
+        // A router that is met by several of its networks claims the same.
+        let routers = self.routers_of(balancers, row);
         let pairs = routers.flat_map(|router| row.addresses().map(move |address| (router, address)));
         pairs.filter_map(|(router, address)| self.vip(row, router, address)).collect()
     }

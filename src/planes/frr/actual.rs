@@ -137,13 +137,17 @@ impl View {
                 if wish.settings.uses_maps() {
                     self.maps.seen.extend(ROUTE_MAPS.map(|map| (map, true)));
                 }
-                let standing = self.bgp.get(&wish.vrf);
-                let wish = standing.map_or_else(|| wish.clone(), |standing| wish.beside(standing));
+                let wish = self.beside_standing(wish);
                 self.bgp.insert(wish.vrf, wish);
             }
             (Verb::Remove, FrrObject::Maps(_)) => self.maps = Maps::default(),
             (_, FrrObject::Maps(_) | FrrObject::Base(_)) => {}
         }
+    }
+
+    /// A wish as [`BgpVrf::beside`] what stands; itself where nothing does.
+    pub fn beside_standing(&self, wish: &BgpVrf) -> BgpVrf {
+        self.bgp.get(&wish.vrf).map_or_else(|| wish.clone(), |standing| wish.beside(standing))
     }
 
     /// What a BGP instance says now; nothing for one that is not there.

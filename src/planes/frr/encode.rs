@@ -99,9 +99,8 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
-    let standing = seen.bgp.get(&wish.vrf);
-    let wish = &standing.map_or_else(|| wish.clone(), |standing| wish.beside(standing));
-    let (stands, old) = (standing.is_some(), seen.settings(wish.vrf));
+    let wish = &seen.beside_standing(wish);
+    let (stands, old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
     let mut lines = if wish.settings.uses_maps() { missing_maps(&seen.maps) } else { Vec::new() };
     lines.push(Line::RouterBgp(wish.asn, wish.vrf));
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
