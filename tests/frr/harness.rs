@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     os::unix::{fs::chown, net::UnixStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -98,6 +98,18 @@ impl Frr {
         fs::remove_file(self.sockets().join(format!("{daemon}.vty"))).expect("its socket stays behind");
     }
 
+    /// Prints how the daemons are and what they said, for a test that fails.
+    fn tell(&mut self) {
+        let home = self.sockets();
+        for (daemon, child) in &mut self.children {
+            eprintln!("{daemon}: {}", child.try_wait().map_or_else(|error| error.to_string(), ended));
+            for kind in ["said", "log"] {
+                let words = fs::read_to_string(home.join(format!("{daemon}.{kind}"))).unwrap_or_default();
+                eprintln!("{daemon}.{kind}: {words}");
+            }
+        }
+    }
+
     /// What an operator types into the vty of one daemon, line by line: text and status of the last line.
     pub fn operator(&self, daemon: &str, lines: &[&str]) -> (String, u8) {
         let mut vty = Vty::open(&self.sockets().join(format!("{daemon}.vty")));
@@ -149,6 +161,9 @@ impl Vty {
 
 impl Drop for Frr {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
         for (_, child) in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
@@ -156,6 +171,10 @@ impl Drop for Frr {
         let _ = Command::new("ip").args(["netns", "del", &self.netns]).status();
         let _ = fs::remove_dir_all(self.root.join("run/frr").join(&self.name));
     }
+}
+
+fn ended(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "runs".to_owned(), |status| status.to_string())
 }
 
 /// Runs a program that must succeed.

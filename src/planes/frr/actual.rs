@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     decode::{self, Maps},
-    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Leak, ROUTE_MAPS, UnusedMaps, VrfVni},
+    object::{BgpBase, BgpSettings, BgpVrf, FrrKey, FrrObject, Leak, UnusedMaps, VrfVni},
 };
 use crate::{
     model::IfName,
@@ -135,7 +135,7 @@ impl View {
             (_, FrrObject::Vrf(wish)) => drop(self.vrfs.insert(wish.vrf, wish.clone())),
             (_, FrrObject::Bgp(wish)) => {
                 if wish.settings.uses_maps() {
-                    self.maps.seen.extend(ROUTE_MAPS.map(|map| (map, true)));
+                    self.make_maps_whole();
                 }
                 let wish = self.beside_standing(wish);
                 self.bgp.insert(wish.vrf, wish);
@@ -143,6 +143,15 @@ impl View {
             (Verb::Remove, FrrObject::Maps(_)) => self.maps = Maps::default(),
             (_, FrrObject::Maps(_) | FrrObject::Base(_)) => {}
         }
+    }
+
+    /// Instances let a route-map go before it is made anew.
+    fn make_maps_whole(&mut self) {
+        if self.maps.are_whole() {
+            return;
+        }
+        self.bgp.values_mut().for_each(|instance| self.maps.let_go(&mut instance.settings));
+        self.maps.make_whole();
     }
 
     /// A wish as [`BgpVrf::beside`] what stands; itself where nothing does.

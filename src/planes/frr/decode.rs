@@ -13,7 +13,7 @@ mod vrf;
 
 pub use bgp::{Bgp, bgp};
 pub use evpn::l3vnis;
-pub use maps::{Maps, maps};
+pub use maps::{Maps, Seen, maps};
 pub use originated::{OWN_WEIGHT, is_originated, originated, rd, total, type5};
 pub use vrf::{vrf_blocks, vrf_list};
 

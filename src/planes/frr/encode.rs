@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::{
     actual::View,
-    decode::Maps,
+    decode::Seen,
     line::{Direction, Family, Line},
     object::{
         BgpSettings, BgpVrf, Connected, DRAIN_METRIC, FrrObject, Kernel, Leak, ROUTE_MAPS, RouteMap, Sources,
@@ -100,8 +100,12 @@ fn remove_bgp(instance: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
 fn write_bgp(wish: &BgpVrf, seen: &View) -> Result<Vec<Line>, String> {
     same_as(wish, seen)?;
     let wish = &seen.beside_standing(wish);
-    let (stands, old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
-    let mut lines = if wish.settings.uses_maps() { missing_maps(&seen.maps) } else { Vec::new() };
+    let (stands, mut old) = (seen.bgp.contains_key(&wish.vrf), seen.settings(wish.vrf));
+    let mut lines = Vec::new();
+    if wish.settings.uses_maps() && !seen.maps.are_whole() {
+        lines = whole_maps(seen);
+        seen.maps.let_go(&mut old);
+    }
     lines.push(Line::RouterBgp(wish.asn, wish.vrf));
     lines.extend(wish.settings.router_id.filter(|_| old.router_id.is_none()).map(Line::RouterId));
     let drains = (old.less_preferred, wish.settings.less_preferred);
@@ -142,15 +146,36 @@ fn same_as(instance: &BgpVrf, seen: &View) -> Result<(), String> {
     }
 }
 
-/// The maps come before the lines that name them: bgpd looks at a changed map only seconds later (`bgp route-map
-/// delay-timer`).
-fn missing_maps(seen: &Maps) -> Vec<Line> {
-    let missing = ROUTE_MAPS.into_iter().filter(|map| seen.seen.get(map) != Some(&true));
-    let lines = missing.flat_map(|map| {
-        let changed = seen.seen.contains_key(&map).then_some(Line::NoRouteMap(map));
-        changed.into_iter().chain(Line::of_map(map)).chain([Line::ExitMap])
-    });
-    lines.collect()
+/// Our maps as they are to be. They come before the lines that name them: bgpd looks at a changed map only seconds later
+/// (`bgp route-map delay-timer`).
+///
+/// For as long bgpd holds on to a map that was named when it was deleted. Where one of that name is made meanwhile, it frees
+/// the old one, and every instance that names it goes on with the freed memory (`route_map_add` in lib/routemap.c,
+/// `bgp_redistribute_unset` in bgpd/bgp_zebra.c of FRR 8.4 to 10.3), until it dies of it or the seconds are over. So we never
+/// delete a map that is named, and make a missing one only when no instance of a VRF names it.
+fn whole_maps(seen: &View) -> Vec<Line> {
+    let orphans = seen.bgp.values().filter(|instance| seen.maps.lack_one_of(&instance.settings));
+    let mut lines: Vec<Line> = orphans.flat_map(forget_maps).collect();
+    for map in ROUTE_MAPS {
+        let entries = match seen.maps.seen.get(&map) {
+            Some(Seen::Whole) => continue,
+            Some(Seen::Altered(entries)) => entries.clone(),
+            None => BTreeSet::new(),
+        };
+        lines.extend(entries.into_iter().map(|number| Line::NoRouteMapEntry(map, number)));
+        lines.extend(Line::of_map(map).into_iter().chain([Line::ExitMap]));
+    }
+    lines
+}
+
+/// An instance takes in nothing through our maps any more.
+fn forget_maps(instance: &BgpVrf) -> Vec<Line> {
+    let BgpSettings { redistribute_ipv4, redistribute_ipv6, .. } = instance.settings;
+    let families = [(Family::Ipv4, redistribute_ipv4), (Family::Ipv6, redistribute_ipv6)];
+    let naming = families.into_iter().filter(|(_, sources)| sources.kernel != Kernel::No);
+    let lines =
+        naming.flat_map(|(family, _)| [Line::Family(family), Line::NoRedistributeKernel, Line::ExitFamily]);
+    std::iter::once(Line::RouterBgp(instance.asn, instance.vrf)).chain(lines).collect()
 }
 
 /// One family's lines, of an instance that was less preferred or not, and is to be or not. What is new comes before what is

@@ -96,8 +96,10 @@ pub enum Line {
     SetMed(u32),
     /// `exit`, out of it.
     ExitMap,
-    /// `no route-map X`
+    /// `no route-map X`. Never of one that a line of an instance names: see `encode::whole_maps`.
     NoRouteMap(RouteMap),
+    /// `no route-map X permit N`: that entry goes, whatever its action; the map stays, even without any.
+    NoRouteMapEntry(RouteMap, u16),
     /// `advertise ipv4 unicast` or `advertise ipv6 unicast`, or its `no`.
     Advertise(Family, bool),
     /// `rd RD`, or its `no`.
@@ -179,6 +181,7 @@ impl fmt::Display for Line {
             Self::SetMed(med) => write!(f, "set metric {med}"),
             Self::ExitMap => f.write_str("exit"),
             Self::NoRouteMap(map) => write!(f, "no route-map {map}"),
+            Self::NoRouteMapEntry(map, number) => write!(f, "no route-map {map} permit {number}"),
             Self::Advertise(family, on) => write!(f, "{}advertise {family}", no(*on)),
             Self::Rd(rd, on) => write!(f, "{}rd {rd}", no(*on)),
             Self::Target(direction, target, on) => write!(f, "{}route-target {direction} {target}", no(*on)),

@@ -118,9 +118,9 @@ fn one_shape_takes_the_place_of_the_other() {
 }
 
 #[test]
-fn a_changed_route_map_is_made_anew_and_named_again() {
+fn a_changed_route_map_gets_new_entries_and_is_never_deleted() {
     let mut view = seeing(&[by_routes(false)]);
-    view.maps.seen.insert(RouteMap::Routes, false);
+    view.maps.seen.insert(RouteMap::Routes, Seen::Altered([5, 10].into()));
     let FrrObject::Bgp(bgp) = by_routes(false) else { unreachable!() };
     let mut seen = bgp.clone();
     seen.settings.redistribute_ipv4.kernel = Kernel::Broken;
@@ -129,9 +129,48 @@ fn a_changed_route_map_is_made_anew_and_named_again() {
     view.bgp.insert(bgp.vrf, seen);
     let update = Operation { verb: Verb::Update, object: FrrObject::Bgp(bgp) };
     let words: Vec<String> = lines(&update, &view).unwrap().iter().map(Line::to_string).collect();
-    assert_eq!(words[..2], ["no route-map bgp-agent-routes", "route-map bgp-agent-routes permit 10"]);
+    let expected = [
+        "no route-map bgp-agent-routes permit 5",
+        "no route-map bgp-agent-routes permit 10",
+        "route-map bgp-agent-routes permit 10",
+    ];
+    assert_eq!(words[..3], expected);
     assert!(!words.iter().any(|line| line.contains("bgp-agent-drained")), "that one is whole: {words:?}");
     assert!(words.contains(&"redistribute kernel route-map bgp-agent-routes".to_owned()), "{words:?}");
+}
+
+#[test]
+fn a_missing_route_map_is_made_when_no_instance_names_it_any_more() {
+    let FrrObject::Bgp(first) = by_routes(true) else { unreachable!() };
+    let second = BgpVrf { vrf: "vrf-1002".parse().unwrap(), ..first.clone() };
+    let third = instance(64999, wished(None, &[]));
+    let FrrObject::Bgp(third) = third else { unreachable!() };
+    let third = BgpVrf { vrf: "vrf-1003".parse().unwrap(), ..third };
+    let mut view = seeing(&[&first, &second, &third].map(|bgp| FrrObject::Bgp(bgp.clone())));
+    view.maps.seen.remove(&RouteMap::Drained);
+    for instance in view.bgp.values_mut().filter(|instance| instance.settings.uses_maps()) {
+        instance.settings.redistribute_ipv4.kernel = Kernel::Broken;
+        instance.settings.redistribute_ipv6.kernel = Kernel::Broken;
+    }
+    let mut said = Vec::new();
+    for wish in [first, second] {
+        let update = Operation { verb: Verb::Update, object: FrrObject::Bgp(wish) };
+        said.push(lines(&update, &view).unwrap().iter().map(Line::to_string).collect::<Vec<_>>());
+        view.assume(&update);
+        assert!(view.holds(&update));
+    }
+    let made = said[0].iter().position(|line| line == "route-map bgp-agent-drained permit 10").unwrap();
+    let (before, after) = said[0].split_at(made);
+    for vrf in ["vrf-1001", "vrf-1002"] {
+        assert!(before.contains(&format!("router bgp 64999 vrf {vrf}")), "{before:?}");
+    }
+    assert!(!before.contains(&"router bgp 64999 vrf vrf-1003".to_owned()), "it names none: {before:?}");
+    assert_eq!(before.iter().filter(|line| *line == "no redistribute kernel").count(), 4);
+    let named = |said: &[String]| {
+        said.iter().filter(|line| *line == "redistribute kernel route-map bgp-agent-drained").count()
+    };
+    assert_eq!((named(before), named(after), named(&said[1])), (0, 2, 2));
+    assert!(!said[1].iter().any(|line| line.starts_with("route-map")), "{said:?}");
 }
 
 #[test]
