@@ -52,3 +52,14 @@ move_gateway 1001 gw2
 within 60 nothing_made
 gone_from_leaf
 withdrawn_before_devices
+
+# The VRF's device went before, while no agent ran: bgpd then clings to the L3VNI until there is a device again.
+move_gateway 1001 gw1
+within 120 tenant_stands 1001
+settled
+stop_agent
+ip link del vrf-1001
+move_gateway 1001 gw2
+start_agent
+within 60 nothing_made
+settled

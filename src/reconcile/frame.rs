@@ -128,7 +128,7 @@ impl Frame {
         let (vrf, bridge) = (names::vrf(vni), names::bridge(vni));
         let quiet = Settings { no_ipv6_autogen: true, ..Settings::default() };
         let routing = Settings { ipv4_forwarding: true, no_rp_filter: true, ..quiet };
-        self.push(link(vni, vrf, LinkKind::Vrf { table: vni.get() }, None, routing));
+        self.push(vrf_link(vni));
         self.push(link(vni, bridge, LinkKind::Bridge, Some(vrf), Settings { plain: true, ..routing }));
         if by_dummy {
             self.push(link(vni, names::dummy(vni), LinkKind::Dummy, Some(vrf), quiet));
@@ -297,6 +297,13 @@ fn link(vni: Vni, name: IfName, kind: LinkKind, master: Option<IfName>, settings
         settings,
         mac: None,
     })
+}
+
+/// The VRF of a tenant.
+pub fn vrf_link(vni: Vni) -> KernelObject {
+    let settings =
+        Settings { no_ipv6_autogen: true, ipv4_forwarding: true, no_rp_filter: true, ..Settings::default() };
+    link(vni, names::vrf(vni), LinkKind::Vrf { table: vni.get() }, None, settings)
 }
 
 /// What keeps packets without another way in the VRF, of each family.

@@ -63,6 +63,8 @@ pub struct Peers {
     pub hung: HashSet<PlaneId>,
     /// FRR has our route-maps.
     has_maps: bool,
+    /// VRFs to whose L3VNI bgpd clings, since their device went while it was up.
+    clings: BTreeSet<IfName>,
     /// zebra loses what the kernel tells it.
     pub deaf: bool,
     /// Answer the next batch of this plane with Unknown, having done half of it.
@@ -106,6 +108,7 @@ impl Peers {
             questions: Vec::new(),
             hung: HashSet::new(),
             has_maps: false,
+            clings: BTreeSet::new(),
             deaf: false,
             lose: None,
             die_of: None,
@@ -266,6 +269,7 @@ impl Peers {
         self.hear(&object, false);
         match object {
             Object::Kernel(KernelObject::Link(link)) => {
+                self.lose_device(link.name);
                 self.take_all(|object| depends_on(object, link.name, &link.kind));
                 if let LinkKind::Veth { peer: Some(peer) } = link.kind {
                     self.take(&KernelKey::Link(peer).into());
@@ -409,8 +413,8 @@ impl Peers {
 
     fn remove(&mut self, key: &Key, object: &Object) -> Outcome {
         match object {
-            Object::Frr(FrrObject::Bgp(bgp)) if self.has_vni(bgp.vrf) => {
-                return Outcome::Failed("Please unconfigure l3vni".to_owned());
+            Object::Frr(FrrObject::Bgp(bgp)) if self.has_vni(bgp.vrf) || self.clings(bgp.vrf) => {
+                return Outcome::Failed("Please unconfigure l3vni 1001".to_owned());
             }
             Object::Frr(FrrObject::Vrf(vrf))
                 if self.objects.contains_key(&KernelKey::Link(vrf.vrf).into()) =>
@@ -423,6 +427,29 @@ impl Peers {
         self.take(key);
         self.settle_maps();
         Outcome::Done
+    }
+
+    /// zebra's word that an L3VNI is gone does not reach an instance without a device.
+    fn lose_device(&mut self, vrf: IfName) {
+        let has_instance = self.objects.contains_key(&FrrKey::Bgp(vrf).into());
+        let Some(Object::Frr(FrrObject::Vrf(mut block))) =
+            self.objects.get(&FrrKey::Vrf(vrf).into()).filter(|_| has_instance).cloned()
+        else {
+            return;
+        };
+        if std::mem::take(&mut block.up) {
+            self.clings.insert(vrf);
+            self.put(FrrObject::Vrf(block));
+        }
+    }
+
+    /// bgpd clings to the L3VNI of this VRF; with a device, it lets it go when it is told again.
+    fn clings(&mut self, vrf: IfName) -> bool {
+        let has_device = self.objects.contains_key(&KernelKey::Link(vrf).into());
+        if has_device {
+            self.clings.remove(&vrf);
+        }
+        self.clings.contains(&vrf)
     }
 
     fn has_vni(&self, vrf: IfName) -> bool {

@@ -91,6 +91,16 @@ pub fn words(text: &str) -> String {
     joined.trim_start_matches("Configuration failed.").trim().to_owned()
 }
 
+/// The L3VNI for which bgpd refused to let an instance go, in its words (bgpd/bgp_vty.c, `no_router_bgp`).
+///
+/// It refuses until zebra has told it that the L3VNI is gone. It does not understand that while the VRF has no device: then
+/// it clings to the L3VNI until the VRF has one again and zebra says it once more (`bgp_evpn_local_l3vni_del` in
+/// bgpd/bgp_evpn.c looks the instance up by the device).
+pub fn held_l3vni(refusal: &str) -> Option<u32> {
+    let (_, rest) = refusal.split_once("unconfigure l3vni ")?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +133,7 @@ mod tests {
         assert_eq!(words(text), "Error type: validation Error description: no");
         assert_eq!(words("% Please unconfigure l3vni 1001\n"), "Please unconfigure l3vni 1001");
         assert_eq!(words("% Configuration failed.\n"), "");
+        assert_eq!(held_l3vni("bgpd refused 'no router bgp 1': Please unconfigure l3vni 1001"), Some(1001));
+        assert_eq!(held_l3vni("Please unconfigure l3vni one"), None);
     }
 }

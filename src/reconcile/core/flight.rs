@@ -10,8 +10,8 @@ use crate::{
     model::IfName,
     planes::{
         Command, Operation, Outcome, Verb,
-        frr::object::{FrrObject, VrfVni},
-        kernel::object::KernelObject,
+        frr::object::{FrrKey, FrrObject, VrfVni},
+        kernel::object::{KernelKey, KernelObject},
     },
     reconcile::{
         object::{Key, Object, PlaneId},
@@ -272,7 +272,8 @@ impl Core {
                     if let Some(slice) = self.slices.get_mut(&open.slice) {
                         slice.changed = Some(now);
                     }
-                    if open.side == Side::Build && open.rank < order::ADVERTISE {
+                    let is_built = open.side == Side::Build || operation.verb == Verb::Create;
+                    if is_built && open.rank < order::ADVERTISE {
                         moved.insert(open.slice);
                     }
                     tracing::debug!(%plane, verb = ?operation.verb, "done: {}", operation.object);
@@ -298,6 +299,10 @@ impl Core {
                     self.retries.insert(at, key.clone());
                     open.hold = Some(Hold::Refused(reason));
                     self.insert_open(&key, open);
+                    // It may be for its device.
+                    if let Key::Frr(FrrKey::Bgp(vrf)) = key {
+                        self.judge(&KernelKey::Link(vrf).into(), false);
+                    }
                 }
                 Outcome::Unknown => {
                     self.planes.entry(plane).or_default().whole = false;

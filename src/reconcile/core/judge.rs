@@ -4,11 +4,15 @@ use super::{Core, Open};
 use crate::{
     planes::{
         Operation, Verb,
-        frr::object::{FrrKey, FrrObject, VrfVni},
-        kernel::object::{KernelObject, LinkKind},
+        frr::{
+            dialect::held_l3vni,
+            object::{FrrKey, FrrObject, VrfVni},
+        },
+        kernel::object::{KernelKey, KernelObject, LinkKind},
     },
     reconcile::{
         compare::{Past, Verdict, compare},
+        frame,
         object::{Key, Object},
         order::{self, Rank},
         owner::{Owner, owner},
@@ -149,7 +153,15 @@ impl Core {
             };
             return Some(Assessment { slice: Some(*part), side: Side::Build, rank, hold });
         }
-        let actual = actual?;
+        let Some(actual) = actual else {
+            let (part, _) = self.device_to_let_go(key)?;
+            return Some(Assessment {
+                slice: Some(part),
+                side: Side::Remove,
+                rank: order::REMOVE_FRR,
+                hold: None,
+            });
+        };
         let slice = match owner(actual, &self.actual, &self.ledger, self.part_of(key)) {
             Owner::Foreign => return None,
             Owner::Part(part) => Some(part),
@@ -157,6 +169,18 @@ impl Core {
         };
         let hold = self.brake.holds(key).then_some(Hold::Braked);
         Some(Assessment { slice, side: Side::Remove, rank: order::remove(actual), hold })
+    }
+
+    /// The device of a VRF that is wished no longer and has lost it, if its BGP instance cannot be removed without: bgpd
+    /// clings to its L3VNI. It comes for a moment and goes as ever.
+    fn device_to_let_go(&self, key: &Key) -> Option<(Part, Object)> {
+        let Key::Kernel(KernelKey::Link(vrf)) = key else { return None };
+        let instance = self.open.get(&Key::Frr(FrrKey::Bgp(*vrf)))?;
+        let (Side::Remove, Some(Hold::Refused(reason))) = (instance.side, &instance.hold) else {
+            return None;
+        };
+        let (part, _) = instance.slice.zip(held_l3vni(reason))?;
+        Some((part, frame::vrf_link(part.vni()?).into()))
     }
 
     /// What stands as wished, or is gone as wished, is open all the same while it is to be told again.
@@ -211,11 +235,15 @@ impl Core {
             return Some(Operation { verb, object: object.clone() });
         }
         let Some((part, wished)) = self.wished.get(key) else {
-            return Some(match actual? {
+            return match actual {
                 // FRR's VRF goes in two steps.
-                Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => return without_vni(actual?),
-                actual => Operation { verb: Verb::Remove, object: actual.clone() },
-            });
+                Some(Object::Frr(FrrObject::Vrf(vrf))) if vrf.vni.is_some() => without_vni(actual?),
+                Some(actual) => Some(Operation { verb: Verb::Remove, object: actual.clone() }),
+                None => {
+                    let (_, object) = self.device_to_let_go(key)?;
+                    Some(Operation { verb: Verb::Create, object })
+                }
+            };
         };
         let Some(actual) = actual else {
             return Some(Operation { verb: Verb::Create, object: (**wished).clone() });

@@ -101,6 +101,23 @@ fn a_vrf_whose_bgp_instance_is_somebody_elses_gets_no_vni() {
     assert!(rig.status().converged, "{:?}", rig.status());
 }
 
+/// The device went first, and with it the tenant: bgpd keeps the instance until its VRF has a device again.
+#[test]
+fn a_bgp_instance_whose_vrf_has_lost_its_device_goes_all_the_same() {
+    for restart in [false, true] {
+        let mut rig = Rig::new(Cloud::seed());
+        rig.run();
+        rig.peers.take(&link("vrf-1001").into());
+        rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+        if restart {
+            rig.restart();
+        }
+        rig.run();
+        assert_eq!(rig.ours(), BTreeSet::new(), "after a restart: {restart}");
+        assert!(rig.status().converged, "{:?}", rig.status());
+    }
+}
+
 /// OpenFlow would replace it without a word. What takes the place of a flow of ours that stood is drift: see there.
 #[test]
 fn a_flow_in_the_place_of_one_of_ours_stays_and_holds_the_tenant() {

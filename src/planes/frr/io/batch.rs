@@ -19,7 +19,7 @@ use crate::planes::{
         dialect::{self, Commit},
         encode,
         line::Line,
-        object::FrrObject,
+        object::{FrrObject, VrfVni},
         session::Reply,
     },
 };
@@ -33,8 +33,8 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long routes are away before they come back with another rd or other import targets: long enough for a withdrawal to
 /// reach the zebra of who imports them, short for who waits.
 const QUIET: Duration = Duration::from_secs(1);
-/// bgpd's words for an L3VNI that it still holds (bgpd/bgp_vty.c, `no_router_bgp`).
-const HELD: &str = "unconfigure l3vni";
+/// When zebra is made to say that once more.
+const SAID_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// bgpd's words for another AS (bgpd/bgp_vty.c, BGP_ERR_INSTANCE_MISMATCH).
 const OTHER_AS: &str = "already running";
 
@@ -205,14 +205,20 @@ async fn open(peer: &mut Peer, commit: Commit) -> Result<Option<String>, Lost> {
     }
 }
 
-/// Reads what stands. What bgpd refused only because it has not yet heard that the L3VNI is gone is tried again.
+/// Reads what stands. What bgpd refused only because it has not yet heard that the L3VNI is gone is tried again; for one that
+/// did not understand it, see [`dialect::held_l3vni`].
 async fn read_back(peers: &mut Peers, steps: &mut [Step<'_>]) -> Result<View, Lost> {
     let mut waits = Waits::until(RELEASE_PATIENCE);
+    let mut say_again = Some(Instant::now() + SAID_AGAIN_AFTER);
     loop {
         let seen = peers.look().await?;
-        let mut held: Vec<_> = steps.iter_mut().filter(|step| is_held(step, &seen)).collect();
+        let mut held: Vec<_> = steps.iter_mut().filter(|step| held_l3vni(step, &seen).is_some()).collect();
         if held.is_empty() || !waits.next().await {
             return Ok(seen);
+        }
+        if say_again.take_if(|due| Instant::now() >= *due).is_some() {
+            let blocks: Vec<_> = held.iter().filter_map(|step| held_l3vni(step, &seen)).collect();
+            come_and_go(peers, &blocks, seen).await?;
         }
         held.iter_mut().for_each(|step| step.refusal = None);
         let (bgpd, commit) = peers.bgp_writer();
@@ -220,12 +226,25 @@ async fn read_back(peers: &mut Peers, steps: &mut [Step<'_>]) -> Result<View, Lo
     }
 }
 
-/// Refused for an L3VNI that is no longer configured.
-fn is_held(step: &Step<'_>, seen: &View) -> bool {
-    let FrrObject::Bgp(instance) = &step.operation.object else { return false };
+/// The L3VNI for which this was refused, if it is configured no longer.
+fn held_l3vni(step: &Step<'_>, seen: &View) -> Option<VrfVni> {
+    let FrrObject::Bgp(instance) = &step.operation.object else { return None };
     let released = seen.vrfs.get(&instance.vrf).is_none_or(|block| block.vni.is_none());
-    let refused = step.refusal.as_ref().is_some_and(|why| why.contains(HELD));
-    step.operation.verb == Verb::Remove && released && refused
+    let vni = step.refusal.as_deref().and_then(dialect::held_l3vni);
+    let is_held = step.operation.verb == Verb::Remove && released && vni.is_some();
+    is_held.then_some(VrfVni { vrf: instance.vrf, vni, up: false })
+}
+
+/// L3VNIs are configured and go again, each in a configuration of its own: so zebra tells bgpd once more that they are gone.
+async fn come_and_go(peers: &mut Peers, blocks: &[VrfVni], mut seen: View) -> Result<(), Lost> {
+    let gone = |block: &VrfVni| VrfVni { vni: None, ..block.clone() };
+    for blocks in [blocks.to_vec(), blocks.iter().map(gone).collect()] {
+        let update = |block| Operation { verb: Verb::Update, object: FrrObject::Vrf(block) };
+        let operations: Vec<_> = blocks.into_iter().map(update).collect();
+        let mut steps: Vec<_> = operations.iter().map(|operation| plan(operation, &mut seen)).collect();
+        write_all(peers, &mut steps).await?;
+    }
+    Ok(())
 }
 
 fn refusal(peer: &Peer, reply: &Reply) -> String {
