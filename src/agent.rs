@@ -3,7 +3,9 @@
 
 mod answers;
 pub mod cleanup;
+mod database;
 pub mod drain;
+mod northbound;
 mod pretend;
 pub mod python;
 pub mod rehearsal;
@@ -22,12 +24,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 
-use self::{drain::Course, sessions::Sessions, southbound::Southbound};
+use self::{drain::Course, northbound::Northbound, sessions::Sessions, southbound::Southbound};
 use crate::{
     config::Config,
     control,
     lock::{Lock, LockError},
-    ovsdb::{ClientEvent, Remotes},
+    ovsdb::{ClientEvent, Remotes, remotes::RemoteError},
     planes::{Command, Operation, Report},
     reconcile::{
         MassWithdrawLimit, Reconciler, UnderlayStatus,
@@ -57,6 +59,8 @@ pub enum Event {
     Plane(PlaneId, Report<Object, Key>),
     /// The Southbound's session reports.
     Southbound(ClientEvent),
+    /// The Northbound's session reports.
+    Northbound(ClientEvent),
 }
 
 /// Why the agent does not start.
@@ -65,9 +69,9 @@ pub enum StartError {
     /// Another one runs, or the state directory cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The local database's remotes are no remotes.
-    #[error("ovsdb_connection = {0:?}: {1}")]
-    Remotes(String, String),
+    /// A database's remotes are no remotes: the option, and what it says.
+    #[error("{0} = {1:?}: {2}")]
+    Remotes(&'static str, String, RemoteError),
     /// The control socket cannot be made.
     #[error("control_socket {0}: {1}")]
     Control(std::path::PathBuf, std::io::Error),
@@ -168,6 +172,8 @@ struct Agent {
     sessions: Sessions,
     /// None: nothing is wished.
     southbound: Option<Southbound>,
+    /// None: it is not asked.
+    northbound: Option<Northbound>,
     reconciler: Reconciler,
 }
 
@@ -178,22 +184,25 @@ impl Agent {
         purpose: Use,
         wish: Wish,
     ) -> Result<(Self, mpsc::Receiver<Event>), StartError> {
-        let remotes: Remotes = config
-            .ovsdb_connection
-            .parse()
-            .map_err(|error| StartError::Remotes(config.ovsdb_connection.clone(), format!("{error}")))?;
+        let remotes: Remotes = config.ovsdb_connection.parse().map_err(|error| {
+            StartError::Remotes("ovsdb_connection", config.ovsdb_connection.clone(), error)
+        })?;
         let (events, heard) = mpsc::channel(QUEUE);
         if wish != Wish::Southbound {
             // Who asks for all of it to go means it.
             config.mass_withdraw.limit = MassWithdrawLimit::Prefixes(usize::MAX);
         }
         let sessions = Sessions::start(&config, remotes, events.clone(), purpose);
+        let northbound = (wish == Wish::Southbound && config.asks_northbound())
+            .then(|| Northbound::start(&config, events.clone()))
+            .transpose()
+            .map_err(|error| StartError::Remotes("ovn_nb_connection", config.nb_connection.clone(), error))?;
         let southbound = (wish == Wish::Southbound).then(|| Southbound::new(&config, events));
         let mut reconciler = Reconciler::new(config.clone());
         if wish != Wish::Southbound {
             reconciler.wish_nothing();
         }
-        let agent = Self { config, sessions, southbound, reconciler };
+        let agent = Self { config, sessions, southbound, northbound, reconciler };
         Ok((agent, heard))
     }
 
@@ -206,6 +215,11 @@ impl Agent {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Plane(plane, report) => self.reconciler.report(plane, report, Instant::now()),
+            Event::Northbound(event) => {
+                if let Some(northbound) = &mut self.northbound {
+                    northbound.event(event, &mut self.reconciler);
+                }
+            }
             Event::Southbound(event) => {
                 if let Some(southbound) = &mut self.southbound {
                     southbound.event(event, &mut self.reconciler);
@@ -263,6 +277,9 @@ impl Agent {
         logs::set_debug(config.debug);
         if let Some(southbound) = &mut self.southbound {
             southbound.reconfigure(&config);
+        }
+        if let Some(northbound) = &mut self.northbound {
+            northbound.reconfigure(&config);
         }
         self.reconciler.reconfigure(&config);
         self.config = config;

@@ -16,6 +16,7 @@ use std::{
 use crate::{
     intent::Limits,
     model::{Asn, IfName},
+    ovsdb::TlsOptions,
     reconcile::MassWithdraw,
 };
 use oslo::{Entry, Place};
@@ -66,28 +67,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Files for TLS to one of OVN's databases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The private key, PEM.
-    pub private_key: PathBuf,
-    /// The certificate, PEM.
-    pub certificate: PathBuf,
-    /// The CA that the server's certificate is checked against, PEM.
-    pub ca_cert: PathBuf,
-}
-
-impl Default for TlsFiles {
-    /// The Python agent's.
-    fn default() -> Self {
-        Self {
-            private_key: "/etc/pki/tls/private/ovn_controller.key".into(),
-            certificate: "/etc/pki/tls/certs/ovn_controller.crt".into(),
-            ca_cert: "/etc/ipa/ca.crt".into(),
-        }
-    }
-}
-
 /// All options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -114,11 +93,11 @@ pub struct Config {
     /// Remotes of the Southbound; None: those of ovn-remote.
     pub sb_connection: Option<String>,
     /// Files for `ssl:` remotes.
-    pub tls: TlsFiles,
+    pub tls: TlsOptions,
     /// Remotes of the Northbound: only `bgp-agent bgpvpn` speaks to it.
     pub nb_connection: String,
     /// Files for its `ssl:` remotes.
-    pub nb_tls: TlsFiles,
+    pub nb_tls: TlsOptions,
     /// How the VRF is tied to the bridge.
     pub attach: Attach,
     /// How the addresses of tenants are told.
@@ -157,9 +136,9 @@ impl Default for Config {
             evpn_udp_dstport: 4789,
             mtu: 1500,
             sb_connection: None,
-            tls: TlsFiles::default(),
+            tls: python_agents_tls(),
             nb_connection: "unix:/run/ovn/ovnnb_db.sock".to_owned(),
-            nb_tls: TlsFiles::default(),
+            nb_tls: python_agents_tls(),
             attach: Attach::default(),
             expose: Expose::default(),
             next_hop_proxy: NextHopProxy::default(),
@@ -217,6 +196,15 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+/// The Python agent's files.
+fn python_agents_tls() -> TlsOptions {
+    TlsOptions {
+        private_key: "/etc/pki/tls/private/ovn_controller.key".into(),
+        certificate: "/etc/pki/tls/certs/ovn_controller.crt".into(),
+        ca_cert: "/etc/ipa/ca.crt".into(),
+    }
+}
+
 impl Config {
     /// Reads a file, or all *.conf of a directory in name order; what is written later wins.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
@@ -231,6 +219,11 @@ impl Config {
         loaded.config.underlay.tables =
             underlay::read_tables(&path).map_err(|error| ConfigError::Read { path, error })?;
         Ok(loaded)
+    }
+
+    /// Whether the Northbound is to be read, beside the Southbound.
+    pub fn asks_northbound(&self) -> bool {
+        self.modes.underlay && self.underlay.asks_northbound()
     }
 
     /// This configuration with what `new` says of the options that can change while the agent runs, and the names of the
@@ -293,7 +286,7 @@ impl Config {
             }
         }
         if loaded.config.modes.underlay {
-            check_underlay(entries, &mut loaded)?;
+            check_underlay(entries)?;
         }
         let names_driver =
             |entry: &Entry| entry.section == "DEFAULT" && entry.key == "driver" && !entry.value.is_empty();
@@ -307,7 +300,7 @@ impl Config {
 }
 
 /// What the Python agent can do beside plain routes in the host's own tables is not passed over in silence.
-fn check_underlay(entries: &[Entry], loaded: &mut Loaded) -> Result<(), ConfigError> {
+fn check_underlay(entries: &[Entry]) -> Result<(), ConfigError> {
     let method = |entry: &&Entry| entry.section == "DEFAULT" && entry.key == "exposing_method";
     if let Some(entry) = entries.iter().rfind(method).filter(|entry| entry.value != "underlay") {
         return Err(ConfigError::Value {
@@ -316,13 +309,6 @@ fn check_underlay(entries: &[Entry], loaded: &mut Loaded) -> Result<(), ConfigEr
             value: entry.value.clone(),
             allowed: "of the ovn_bgp_driver's methods only underlay is supported".to_owned(),
         });
-    }
-    let underlay = &loaded.config.underlay;
-    if underlay.without_snat && (underlay.all_tenants || underlay.global_tenants) {
-        let why = "the Southbound does not tell whether a router has SNAT";
-        loaded.warnings.push(format!(
-            "require_snat_disabled_for_tenant_networks: {why}, so no tenant network is advertised as plain routes"
-        ));
     }
     Ok(())
 }
@@ -421,8 +407,13 @@ mod tests {
         assert_eq!(tenants("expose_ipv6_gua_tenant_networks = True"), (TenantNetworks::Global, 0));
         let both = "expose_tenant_networks = True\nexpose_ipv6_gua_tenant_networks = True";
         assert_eq!(tenants(both), (TenantNetworks::All, 0));
-        let unknown = "expose_tenant_networks = True\nrequire_snat_disabled_for_tenant_networks = True";
-        assert_eq!(tenants(unknown), (TenantNetworks::None, 1), "the Southbound does not tell");
+        let asks = |text: &str| {
+            let text = format!("[DEFAULT]\ndriver = ovn_bgp_driver\n{text}\n");
+            load(&text).unwrap().config.asks_northbound()
+        };
+        let without_snat = "require_snat_disabled_for_tenant_networks = True";
+        assert!(asks(&format!("expose_tenant_networks = True\n{without_snat}")));
+        assert!(!asks(without_snat) && !asks("expose_tenant_networks = True"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod intent;
 pub mod ledger;
 pub mod lock;
 pub mod model;
+pub mod northbound;
 pub mod ovsdb;
 pub mod planes;
 pub mod reconcile;

@@ -85,6 +85,10 @@ pub struct Reconciler {
     southbound: PlaneState,
     /// The Southbound was read whole once since the start.
     southbound_read: bool,
+    /// None: it is not read.
+    northbound: Option<PlaneState>,
+    /// The Northbound was read whole once since the start.
+    northbound_read: bool,
     /// Tenants whose frame has to be made again.
     stale: BTreeSet<Vni>,
     /// How the addresses of tenants are exposed, of those that are so by routes.
@@ -120,6 +124,8 @@ impl Reconciler {
         let node = Node::advertising_by(config.modes.underlay.then_some(config.underlay.nic));
         let mut underlay = Underlay::default();
         underlay.all_stale();
+        let unconnected = || PlaneState { whole: false, down: Some("not connected yet".to_owned()) };
+        let northbound = config.asks_northbound().then(unconnected);
         Self {
             config,
             replica: Replica::default(),
@@ -127,8 +133,10 @@ impl Reconciler {
             bgp,
             underlay,
             core: Core::new(brake, node),
-            southbound: PlaneState { whole: false, down: Some("not connected yet".to_owned()) },
+            southbound: unconnected(),
             southbound_read: false,
+            northbound,
+            northbound_read: false,
             stale: BTreeSet::new(),
             ways: BTreeMap::new(),
             ledger_changed: BTreeSet::new(),
@@ -150,6 +158,7 @@ impl Reconciler {
     /// Nothing is wished from now on, as if the Southbound was read and had nothing.
     pub fn wish_nothing(&mut self) {
         self.wishless = true;
+        self.northbound = None;
         self.southbound_whole();
     }
 
@@ -197,6 +206,25 @@ impl Reconciler {
         self.southbound = PlaneState { whole: false, down: Some(reason) };
     }
 
+    /// The Northbound was read whole since the last (re)connect. What the first time leads to is judged as after any reading
+    /// anew.
+    pub fn northbound_whole(&mut self) {
+        self.northbound = Some(PlaneState { whole: true, down: None });
+        if !std::mem::replace(&mut self.northbound_read, true) {
+            self.core.brake.resynchronising();
+        }
+    }
+
+    /// The Northbound is away. What was read of it is kept.
+    pub fn northbound_down(&mut self, reason: String) {
+        self.northbound = Some(PlaneState { whole: false, down: Some(reason) });
+    }
+
+    /// Whether it is known which tenants' networks may be plain routes. Until it is, of what stands nothing goes.
+    fn knows_translations(&self) -> bool {
+        self.northbound.is_none() || self.northbound_read
+    }
+
     /// Takes in what a plane says.
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
         match report {
@@ -239,6 +267,7 @@ impl Reconciler {
             self.update_underlay();
         }
         self.look_at_withdrawals(now);
+        self.core.withhold_underlay(!self.knows_translations());
         let mut commands = self.core.poll(now);
         commands.extend(self.ask_for_survey(now));
         commands.extend(self.follow_arrival());
@@ -382,7 +411,7 @@ impl Reconciler {
         let mut plain = bgp::Evidence::new(&self.bgp, &self.replica, unbound);
         let mut explains = |leaving: &Leaving| match leaving.part.vni() {
             Some(vni) => evidence.explains(vni, leaving.ip),
-            None => plain.explains(leaving.ip),
+            None => !self.knows_translations() || plain.explains(leaving.ip),
         };
         let matching = leaving.into_iter().filter(|leaving| explains(leaving) == explained);
         matching.map(|leaving| leaving.key).collect()

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use balancers::Balancers;
 
-use crate::ovsdb::tables::PortBinding;
+use crate::{northbound::Translations, ovsdb::tables::PortBinding};
 
 /// Something that a computation looked at, whether it was there or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +104,7 @@ pub struct Replica {
     /// Ports that are bound nowhere, and whose rows took the place of others that were bound, when everything was given anew.
     unclaimed: HashSet<Uuid>,
     balancers: Balancers,
+    translations: Translations,
     touched: Touched,
 }
 
@@ -229,7 +230,19 @@ impl Replica {
 
     /// What changed since this was last called.
     pub fn take_touched(&mut self) -> Touched {
+        let routers = self.translations.take_touched().into_iter().map(Subject::Port);
+        self.touched.subjects.extend(routers);
         Touched { balancers: self.balancers.take_touched(), ..std::mem::take(&mut self.touched) }
+    }
+
+    /// What the Northbound tells of the routers: it is beside the rows, since it comes and goes with another session.
+    pub fn translations(&self) -> &Translations {
+        &self.translations
+    }
+
+    /// The same, to be brought up to date.
+    pub fn translations_mut(&mut self) -> &mut Translations {
+        &mut self.translations
     }
 
     /// The load balancers.

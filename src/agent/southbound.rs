@@ -2,16 +2,13 @@
 
 use tokio::sync::mpsc;
 
-use super::Event;
+use super::{Event, database};
 use crate::{
     config::Config,
-    ovsdb::{ClientCommand, ClientEvent, Remotes, TlsOptions, io::Options, session},
+    ovsdb::{ClientCommand, ClientEvent, Remotes, io::Options, session},
     reconcile::Reconciler,
     southbound::feed,
 };
-
-/// How many commands may wait for the session.
-const QUEUE: usize = 64;
 
 /// The session, once its remotes are known.
 pub struct Southbound {
@@ -126,25 +123,9 @@ impl Southbound {
             }
             return;
         }
-        let tls = TlsOptions {
-            private_key: self.config.tls.private_key.clone(),
-            certificate: self.config.tls.certificate.clone(),
-            ca_cert: self.config.tls.ca_cert.clone(),
-        };
         let session = session::Config::new("OVN_Southbound", feed::monitors(self.chassis.as_deref()));
-        let options = Options { remotes, shuffle: true, tls: Some(tls), session };
-        let (commands, commands_in) = mpsc::channel(QUEUE);
-        let (events, mut events_out) = mpsc::channel(QUEUE);
-        tokio::spawn(crate::ovsdb::io::run(options, commands_in, events));
-        let forward = self.events.clone();
-        tokio::spawn(async move {
-            while let Some(event) = events_out.recv().await {
-                if forward.send(Event::Southbound(event)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        self.commands = Some(commands);
+        let options = Options { remotes, shuffle: true, tls: Some(self.config.tls.clone()), session };
+        self.commands = Some(database::start(options, self.events.clone(), Event::Southbound));
     }
 
     /// Asks for the rows that are wanted now; false where the session takes no command, and it is to be asked again.
@@ -236,7 +217,7 @@ mod tests {
 
     /// A session whose replica has one localnet, under this uuid.
     fn read_once(uuid: &str) -> (Southbound, Reconciler) {
-        let (config, (events, _)) = (Config::default(), mpsc::channel(QUEUE));
+        let (config, (events, _)) = (Config::default(), mpsc::channel(1));
         let (mut southbound, mut reconciler) = (Southbound::new(&config, events), Reconciler::new(config));
         node(&mut reconciler, "unix:/nonexistent/sb.sock");
         southbound.follow(&mut reconciler);

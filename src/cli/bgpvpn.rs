@@ -19,7 +19,7 @@ use crate::{
     },
     config::Config,
     model::{Asn, RouteTarget, Vni},
-    ovsdb::{Remotes, TlsOptions},
+    ovsdb::Remotes,
 };
 
 /// How often a plan is made anew when somebody else wrote in between.
@@ -161,10 +161,7 @@ async fn command(config: &Config, agents_as: Option<Asn>, args: BgpvpnArgs) -> R
         Some(remotes) => remotes,
         None => config.nb_connection.parse().map_err(failure)?,
     };
-    let files = config.nb_tls.clone();
-    let tls =
-        TlsOptions { private_key: files.private_key, certificate: files.certificate, ca_cert: files.ca_cert };
-    let mut northbound = Northbound::open(remotes, tls).await.map_err(failure)?;
+    let mut northbound = Northbound::open(remotes, config.nb_tls.clone()).await.map_err(failure)?;
     match args.command {
         BgpvpnCommand::Associate { target, values, wait } => {
             let ValueArgs { vni, asn, both, import, export, rd } = values;

@@ -48,7 +48,8 @@ pub struct Underlay {
     pub global_tenants: bool,
     /// Tenants' networks are advertised as subnets, not host by host (`advertisement_method_tenant_networks`).
     pub by_subnet: bool,
-    /// `require_snat_disabled_for_tenant_networks`.
+    /// Tenants' networks that their router translates to an address of its own are not advertised
+    /// (`require_snat_disabled_for_tenant_networks`).
     pub without_snat: bool,
     /// Only tenants' networks of these address scopes are advertised; empty: of all (`address_scopes`).
     pub scopes: BTreeSet<Box<str>>,
@@ -77,14 +78,18 @@ impl Default for Underlay {
 }
 
 impl Underlay {
-    /// Which tenants' networks are advertised. The Southbound does not tell whether a router translates its tenants' addresses:
-    /// where that has to be ruled out, none is.
+    /// Which tenants' networks are advertised.
     pub fn tenant_networks(&self) -> TenantNetworks {
-        match (self.without_snat, self.all_tenants, self.global_tenants) {
-            (true, ..) | (_, false, false) => TenantNetworks::None,
-            (_, true, _) => TenantNetworks::All,
-            (_, _, true) => TenantNetworks::Global,
+        match (self.all_tenants, self.global_tenants) {
+            (true, _) => TenantNetworks::All,
+            (_, true) => TenantNetworks::Global,
+            (false, false) => TenantNetworks::None,
         }
+    }
+
+    /// Whether it matters which networks routers translate: only the Northbound tells.
+    pub fn asks_northbound(&self) -> bool {
+        self.without_snat && self.tenant_networks() != TenantNetworks::None
     }
 
     /// The routing table of a provider bridge: the one of its name in `rt_tables`, where the Python agent writes it, else one

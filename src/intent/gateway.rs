@@ -91,6 +91,12 @@ impl<'a> Look<'a> {
         self.replica.port(name)
     }
 
+    /// The networks that the router with this port translates, if the Northbound has told.
+    pub(super) fn translated(&mut self, router_port: &str) -> Option<&'a BTreeSet<Prefix>> {
+        self.seen.insert(Subject::Port(router_port.into()));
+        self.replica.translations().of(router_port)
+    }
+
     fn patches(&mut self, datapath: Uuid) -> Vec<&'a PortBinding> {
         self.seen.insert(Subject::Patches(datapath));
         in_name_order(self.replica.patches_of(datapath))

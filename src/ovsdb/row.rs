@@ -160,6 +160,12 @@ impl<R> Default for Replica<R> {
     }
 }
 
+impl<R> FromIterator<(Uuid, R)> for Replica<R> {
+    fn from_iter<I: IntoIterator<Item = (Uuid, R)>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}
+
 /// Why a change was not taken over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicaError {

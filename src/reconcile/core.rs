@@ -114,6 +114,8 @@ pub struct Core {
     /// A new address that the kernel has acknowledged, with the revision of the wish that it came with: the first one since
     /// this was last taken.
     arrived: Option<(KernelKey, u64)>,
+    /// Nothing of the BGP mode's is removed.
+    withholds_underlay: bool,
     /// Counts changes of the wish.
     pub(super) revision: u64,
     /// Operations by plane and outcome.
@@ -171,6 +173,7 @@ impl Core {
             said: Said::default(),
             moved: BTreeMap::new(),
             arrived: None,
+            withholds_underlay: false,
             revision: 0,
             operations: BTreeMap::new(),
         }
@@ -232,6 +235,15 @@ impl Core {
     pub fn activate(&mut self, slice: Option<Part>) {
         self.active.insert(slice);
         self.changed.extend(slice);
+    }
+
+    /// Whether nothing of the BGP mode's, and nothing that may be its, is removed from now on.
+    pub fn withhold_underlay(&mut self, withholds: bool) {
+        if self.withholds_underlay != withholds {
+            self.withholds_underlay = withholds;
+            let waiting = self.slices.keys().copied().filter(is_underlays);
+            self.active.extend(waiting);
+        }
     }
 
     /// The parts in which something changed since this was last called.
@@ -497,6 +509,11 @@ pub struct Tally {
 /// An object to be kept: the other one that is kept of the same key, where they are equal.
 fn shared(object: Object, other: Option<&Arc<Object>>) -> Arc<Object> {
     other.filter(|other| ***other == object).cloned().unwrap_or_else(|| Arc::new(object))
+}
+
+/// Whether a slice is the BGP mode's, or of nobody that is known, and so perhaps the BGP mode's.
+fn is_underlays(slice: &Option<Part>) -> bool {
+    slice.is_none_or(|part| part.vni().is_none())
 }
 
 fn is_prefix(object: &Object) -> bool {

@@ -12,6 +12,8 @@ pub enum SessionId {
     Plane(PlaneId),
     /// That with the Southbound.
     Southbound,
+    /// That with the Northbound, where it is read.
+    Northbound,
     /// That with one of FRR's daemons.
     Daemon(&'static str),
 }
@@ -21,6 +23,7 @@ impl fmt::Display for SessionId {
         match self {
             Self::Plane(plane) => plane.fmt(f),
             Self::Southbound => f.write_str("southbound"),
+            Self::Northbound => f.write_str("northbound"),
             Self::Daemon(name) => f.write_str(name),
         }
     }
@@ -47,7 +50,8 @@ impl Reconciler {
     /// The sessions on which it depends whether all is read and stands.
     pub(super) fn session_states(&self) -> impl Iterator<Item = (SessionId, &PlaneState)> {
         let planes = self.core.planes.iter().map(|(plane, state)| (SessionId::Plane(*plane), state));
-        planes.chain(std::iter::once((SessionId::Southbound, &self.southbound)))
+        let northbound = self.northbound.as_ref().map(|state| (SessionId::Northbound, state));
+        planes.chain([(SessionId::Southbound, &self.southbound)]).chain(northbound)
     }
 
     /// Every session as an operator sees it: FRR's daemons too, each by itself.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     ledger::Ledger,
     ovsdb::{
-        tables::{DatapathGroup, LoadBalancer, PortBinding},
+        tables::{DatapathGroup, LoadBalancer, LogicalRouter, LogicalRouterPort, Nat, PortBinding},
         value::Pairs,
     },
     southbound::Replica,
@@ -23,6 +23,8 @@ pub struct Cloud {
     pub ledger: Ledger,
     held: BTreeMap<String, (Uuid, PortBinding)>,
     balancers: BTreeMap<String, (LoadBalancer, Vec<Uuid>)>,
+    /// What the Northbound tells that routers translate, by gateway.
+    translated: BTreeMap<String, Vec<String>>,
 }
 
 /// A router with its gateway port.
@@ -66,7 +68,13 @@ impl Cloud {
         for chassis in ["gw1", "gw2", "cmp1"] {
             replica.put_chassis(uuid_of(chassis), chassis.into());
         }
-        Self { replica, ledger: Ledger::default(), held: BTreeMap::new(), balancers: BTreeMap::new() }
+        Self {
+            replica,
+            ledger: Ledger::default(),
+            held: BTreeMap::new(),
+            balancers: BTreeMap::new(),
+            translated: BTreeMap::new(),
+        }
     }
 
     /// The blog's example: one router, one subnet of both families, one VM.
@@ -125,6 +133,17 @@ impl Cloud {
         replica.replace(self.rows().into_iter().collect(), self.chassis());
         replica.balancers_mut().clear();
         tell_balancers(&self.balancers, replica);
+        tell_translations(&self.translated, replica);
+    }
+
+    /// The Northbound tells that the router of this gateway translates these networks; None: it tells of no such router.
+    pub fn translate(&mut self, gateway: &str, networks: Option<&[&str]>) {
+        let networks = networks.map(|all| all.iter().map(|text| (*text).to_owned()).collect());
+        match networks {
+            Some(networks) => drop(self.translated.insert(gateway.to_owned(), networks)),
+            None => drop(self.translated.remove(gateway)),
+        }
+        tell_translations(&self.translated, &mut self.replica);
     }
 
     /// A load balancer on these routers, or, as an older OVN tells it, on these switches.
@@ -330,6 +349,11 @@ impl Cloud {
                 let vips: Vec<&str> = vips.iter().map(String::as_str).collect();
                 self.balancer(&format!("lb-{name}"), &vips, routers, switches);
             }
+            Step::Translate { gateway, networks } => {
+                let all: [Option<&[&str]>; 4] =
+                    [None, Some(&[]), Some(&["20.0.0.0/23"]), Some(&["20.0.0.0/22", "198.51.100.7"])];
+                self.translate(&format!("gw-{gateway}"), all[usize::from(*networks)]);
+            }
             Step::NoBalancer(name) => self.remove_balancer(&format!("lb-{name}")),
             Step::HereWorkload(name) => {
                 self.edit(&format!("vm-{name}"), |row| row.chassis = Some(uuid_of("gw1")));
@@ -354,6 +378,7 @@ pub enum Step {
     Balancer { name: u8, router: u8, by_switch: bool, last: u8 },
     NoBalancer(u8),
     HereWorkload(u8),
+    Translate { gateway: u8, networks: u8 },
 }
 
 fn tell_balancers<'a>(
@@ -367,6 +392,27 @@ fn tell_balancers<'a>(
             replica.put_group(group, DatapathGroup { datapaths: members.clone() });
         }
     }
+}
+
+fn tell_translations(translated: &BTreeMap<String, Vec<String>>, replica: &mut Replica) {
+    let (mut routers, mut ports, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    for (gateway, networks) in translated {
+        let (router, port) = (uuid_of(&format!("of {gateway}")), uuid_of(&format!("port {gateway}")));
+        ports.push((port, LogicalRouterPort { name: format!("lrp-{gateway}").into(), ..Default::default() }));
+        let mut nat = Vec::new();
+        for network in networks {
+            let rule = uuid_of(&format!("{network} of {gateway}"));
+            rules.push((rule, Nat { kind: "snat".into(), logical_ip: network.as_str().into() }));
+            nat.push(rule);
+        }
+        routers.push((router, LogicalRouter { ports: vec![port], nat, ..Default::default() }));
+    }
+    let translations = replica.translations_mut();
+    translations.replace(
+        routers.into_iter().collect(),
+        ports.into_iter().collect(),
+        rules.into_iter().collect(),
+    );
 }
 
 /// Any step.
@@ -409,6 +455,7 @@ pub fn plain_step() -> impl Strategy<Value = Step> {
         }),
         1 => (0..2u8).prop_map(Step::NoBalancer),
         1 => (0..4u8).prop_map(Step::HereWorkload),
+        2 => (0..3u8, 0..4u8).prop_map(|(gateway, networks)| Step::Translate { gateway, networks }),
         1 => (0..3u8).prop_map(|name| Step::Remove(7, name)),
     ]
 }

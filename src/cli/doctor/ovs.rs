@@ -12,7 +12,7 @@ use crate::{
     },
     config::{Attach, Config},
     model::IfName,
-    ovsdb::{Remotes, TlsOptions},
+    ovsdb::Remotes,
 };
 
 /// What the other checks want to know of OVS.
@@ -63,6 +63,7 @@ pub fn examine(config: &Config, findings: &mut Findings) -> Node {
     findings.about("ovn");
     keys(&switch, findings);
     southbound(config, &switch, findings);
+    northbound(config, findings);
     node.encap_ip = entry(&switch, "external_ids", "ovn-encap-ip");
     let mappings = entry(&switch, "external_ids", "ovn-bridge-mappings").unwrap_or_default();
     let mapped = mappings.split(',').filter_map(|pair| pair.trim().split_once(':'));
@@ -127,15 +128,6 @@ pub fn southbound_remotes(config: &Config, switch: &Row) -> Option<String> {
     config.sb_connection.clone().or_else(|| entry(switch, "external_ids", "ovn-remote"))
 }
 
-/// The files for TLS, as the sessions take them.
-pub fn tls(config: &Config) -> TlsOptions {
-    TlsOptions {
-        private_key: config.tls.private_key.clone(),
-        certificate: config.tls.certificate.clone(),
-        ca_cert: config.tls.ca_cert.clone(),
-    }
-}
-
 fn southbound(config: &Config, switch: &Row, findings: &mut Findings) {
     let Some(remotes) = southbound_remotes(config, switch) else {
         findings.fail(
@@ -145,7 +137,7 @@ fn southbound(config: &Config, switch: &Row, findings: &mut Findings) {
         return;
     };
     let opened = remotes.parse().map_err(|error| format!("{error}"));
-    let opened = opened.and_then(|remotes: Remotes| Database::open(&remotes, Some(&tls(config))));
+    let opened = opened.and_then(|remotes: Remotes| Database::open(&remotes, Some(&config.tls)));
     let names = opened.and_then(|mut database| database.select("OVN_Southbound", "Chassis", &["name"]));
     let own = entry(switch, "external_ids", "system-id");
     match names {
@@ -160,6 +152,24 @@ fn southbound(config: &Config, switch: &Row, findings: &mut Findings) {
         Ok(rows) => {
             findings.ok(format!("the Southbound answers, {} chassis, this one among them", rows.len()))
         }
+    }
+}
+
+/// Where which tenants' networks are advertised depends on it.
+fn northbound(config: &Config, findings: &mut Findings) {
+    if !config.asks_northbound() {
+        return;
+    }
+    let opened = config.nb_connection.parse().map_err(|error| format!("{error}"));
+    let opened = opened.and_then(|remotes: Remotes| Database::open(&remotes, Some(&config.nb_tls)));
+    let routers =
+        opened.and_then(|mut database| database.select("OVN_Northbound", "Logical_Router", &["name"]));
+    match routers {
+        Err(error) => findings.fail(
+            format!("the Northbound does not answer, and require_snat_disabled_for_tenant_networks is set: {error}"),
+            "ovn_nb_connection and, for ssl:, the files beside it in [ovn]; until it answers no tenant network is advertised",
+        ),
+        Ok(routers) => findings.ok(format!("the Northbound answers, {} routers", routers.len())),
     }
 }
 

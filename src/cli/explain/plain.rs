@@ -147,13 +147,56 @@ fn place<'a>(rows: &'a Rows, port: &'a Port, address: IpAddr, chain: &mut Chain)
             port
         }
         _ => {
-            let (_, router_port, _) = southbound::router_port(rows, port, address, chain)?;
+            let (_, router_port, subnet) = southbound::router_port(rows, port, address, chain)?;
             let redirect = rows.on(&router_port.datapath).find(|port| port.kind == "chassisredirect")?;
             is_here(rows, redirect, "gateway", chain)?;
             let gateway = rows.ports.get(&redirect.option("distributed-port")?)?;
+            is_not_translated(rows, gateway, router_port, &subnet, chain)?;
             rows.ports.get(&gateway.option("peer")?)?
         }
     })
+}
+
+/// Where tenants' networks behind SNAT are not offered: that the router with this gateway does not translate this one.
+fn is_not_translated(
+    rows: &Rows,
+    gateway: &Port,
+    router_port: &Port,
+    subnet: &Prefix,
+    chain: &mut Chain,
+) -> Option<()> {
+    const REQUIRED: &str = "require_snat_disabled_for_tenant_networks";
+    let Some(translations) = &rows.translations else { return Some(()) };
+    let translations = match translations {
+        Ok(translations) => translations,
+        Err(error) => {
+            let seen = format!("the Northbound does not answer, and {REQUIRED} is set: {error}");
+            chain.fails("SNAT", seen, "is ovn_nb_connection right? What was read of it before holds");
+            return None;
+        }
+    };
+    let Some(networks) = translations.of(&gateway.name) else {
+        let seen = format!("the Northbound has no router port {}", gateway.name);
+        chain.fails("SNAT", seen, "is ovn_nb_connection the Northbound of this Southbound?");
+        return None;
+    };
+    let own = router_port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok());
+    let own: Vec<IpAddr> = own.filter(|own| own.trunc() == *subnet).map(|own| own.addr()).collect();
+    match networks.iter().find(|network| own.iter().any(|own| network.contains(own))) {
+        Some(network) => {
+            let seen = format!("its router translates {network}, and {REQUIRED} is set");
+            chain.fails(
+                "SNAT",
+                seen,
+                "openstack router set ROUTER --external-gateway NETWORK --disable-snat",
+            );
+            None
+        }
+        None => {
+            chain.holds("SNAT", format!("its router does not translate {subnet}"));
+            Some(())
+        }
+    }
 }
 
 /// The provider network of a port, where it is on this node.

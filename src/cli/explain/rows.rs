@@ -1,5 +1,5 @@
-//! The rows that a chain is walked through: Port_Binding, Chassis, Datapath_Binding and load balancers of the Southbound, and
-//! this node's settings and ports in Open_vSwitch. Read once, as they are.
+//! The rows that a chain is walked through: Port_Binding, Chassis, Datapath_Binding and load balancers of the Southbound, what
+//! the Northbound tells of SNAT where that matters, and this node's settings and ports in Open_vSwitch. Read once, as they are.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,15 +7,16 @@ use uuid::Uuid;
 
 use crate::{
     cli::{
-        doctor::ovs::{southbound_remotes, tls},
+        doctor::ovs::southbound_remotes,
         peers::database::{Database, Row, entry, strings, text},
     },
     config::Config,
     intent::port,
+    northbound::Translations,
     ovsdb::{
         Remotes,
         row::{RawRow, Row as Typed},
-        tables::{CIDRS, DatapathGroup, LoadBalancer},
+        tables::{CIDRS, DatapathGroup, LoadBalancer, LogicalRouter, LogicalRouterPort, Nat},
     },
     southbound::Balancers,
 };
@@ -39,6 +40,8 @@ pub struct Rows {
     pub datapaths: HashMap<String, Vec<String>>,
     /// Load balancers, where the BGP mode is on.
     pub balancers: Balancers,
+    /// What routers translate, where that is asked; the error in place of a Northbound that does not answer.
+    pub translations: Option<Result<Translations, String>>,
 }
 
 /// A row of Port_Binding.
@@ -74,15 +77,15 @@ impl Port {
 }
 
 impl Rows {
-    /// Reads both databases.
+    /// Reads the databases.
     ///
     /// # Errors
-    /// One of them does not answer, in words.
+    /// The local database or the Southbound does not answer, in words.
     pub fn read(config: &Config) -> Result<Self, String> {
         let mut rows = Self::default();
         let remotes = rows.read_vswitch(config)?;
         let remotes: Remotes = remotes.parse().map_err(|error| format!("{error}"))?;
-        let mut database = Database::open(&remotes, Some(&tls(config)))?;
+        let mut database = Database::open(&remotes, Some(&config.tls))?;
         let mut select = |table, columns: &[&str]| database.select("OVN_Southbound", table, columns);
         for row in select("Chassis", &["_uuid", "name"])? {
             rows.chassis.extend(text(&row, "_uuid").zip(text(&row, "name")));
@@ -114,6 +117,7 @@ impl Rows {
         for row in select("Port_Binding", &columns)? {
             rows.add(row);
         }
+        rows.translations = config.asks_northbound().then(|| translations(config));
         Ok(rows)
     }
 
@@ -178,6 +182,20 @@ impl Rows {
         let uuid = port.chassis.as_ref()?;
         Some(self.chassis.get(uuid).map_or("a chassis that is gone", String::as_str))
     }
+}
+
+/// What the Northbound tells of SNAT.
+fn translations(config: &Config) -> Result<Translations, String> {
+    let remotes: Remotes = config.nb_connection.parse().map_err(|error| format!("{error}"))?;
+    let mut database = Database::open(&remotes, Some(&config.nb_tls))?;
+    let mut select = |table, columns: &[&str]| database.select("OVN_Northbound", table, columns);
+    let mut translations = Translations::default();
+    translations.replace(
+        typed(select(LogicalRouter::TABLE, &["_uuid", "ports", "nat"])?).collect(),
+        typed(select(LogicalRouterPort::TABLE, &["_uuid", "name"])?).collect(),
+        typed(select(Nat::TABLE, &["_uuid", "type", "logical_ip"])?).collect(),
+    );
+    Ok(translations)
 }
 
 /// Rows as types; one that cannot be read is left out.

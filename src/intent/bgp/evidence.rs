@@ -42,6 +42,13 @@ impl<'a> Evidence<'a> {
             self.spoken_of = Some(ports.chain(self.of_balancers_elsewhere()).collect());
         }
         self.spoken_of.as_ref().is_some_and(|addresses| addresses.contains(&address))
+            || self.is_translated(address)
+    }
+
+    /// A router here hides it.
+    fn is_translated(&self, address: IpAddr) -> bool {
+        let routers = self.intent.resolved.values().filter_map(|resolved| resolved.router.as_ref());
+        routers.flat_map(|router| &router.translated).any(|network| network.contains(&address))
     }
 
     /// The addresses that a row says something about.

@@ -34,6 +34,8 @@ pub struct Router {
     pub behind: BTreeSet<Uuid>,
     /// The tenants' subnets that may be offered.
     pub subnets: Vec<RouterSubnet>,
+    /// The networks that it translates to its own address, where those are not to be offered.
+    pub translated: BTreeSet<Prefix>,
     /// It is the EVPN mode's: neither its own addresses nor its subnets are offered here.
     pub is_evpns: bool,
 }
@@ -134,11 +136,19 @@ fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<
         Err(reason) => return Err(Problem::new(&redirect.logical_port, None, reason)),
     };
     let addresses: Vec<IpAddr> = read.networks.iter().map(Prefix::addr).collect();
+    // Until the Northbound has told of the router nothing behind it is offered.
+    let translated = match intent.options.without_snat {
+        true => look.translated(&router_port.logical_port).cloned(),
+        false => Some(BTreeSet::new()),
+    };
     let (mut behind, mut subnets) = (BTreeSet::new(), Vec::new());
     for interface in interfaces(look, router_port) {
         behind.insert(interface.peer.datapath);
-        if intent.tenants != TenantNetworks::None && !is_evpns {
-            subnets.extend(subnets_of(look, &interface, &addresses, intent));
+        if intent.tenants == TenantNetworks::None || is_evpns {
+            continue;
+        }
+        if let Some(translated) = &translated {
+            subnets.extend(subnets_of(look, &interface, &addresses, translated, intent));
         }
     }
     Ok(Some(Router {
@@ -149,6 +159,7 @@ fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<
         networks: read.networks,
         behind,
         subnets,
+        translated: translated.unwrap_or_default(),
         is_evpns,
     }))
 }
@@ -158,6 +169,7 @@ fn subnets_of(
     look: &mut Look<'_>,
     interface: &Interface<'_>,
     gateways: &[IpAddr],
+    translated: &BTreeSet<Prefix>,
     intent: &Intent,
 ) -> Vec<RouterSubnet> {
     let Interface { router_port, peer } = interface;
@@ -168,7 +180,8 @@ fn subnets_of(
     let networks = port::router(&router_port.mac).map(|read| read.networks).unwrap_or_default();
     let offered = |network: &Prefix| {
         let is_meant = intent.tenants == TenantNetworks::All || is_global(network.addr());
-        is_meant && is_in_scope(peer, network, &intent.options)
+        let is_translated = translated.iter().any(|inside| inside.contains(&network.addr()));
+        is_meant && !is_translated && is_in_scope(peer, network, &intent.options)
     };
     let subnet = |network: Prefix| {
         Some(RouterSubnet {

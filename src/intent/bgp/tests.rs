@@ -253,6 +253,29 @@ fn tenants_networks_are_offered_by_the_node_with_the_gateway() {
 }
 
 #[test]
+fn tenants_networks_that_their_router_translates_are_not_offered_where_that_is_asked() {
+    let options = Underlay { all_tenants: true, without_snat: true, ..options() };
+    let tenants = |intent: &Intent| {
+        let lines = offered(intent).into_iter().filter(|line| !GATEWAY.contains(&line.as_str()));
+        lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut cloud = cloud();
+    let mut intent = computed_with(&mut cloud, &options);
+    assert_eq!(tenants(&intent), [""; 0], "the Northbound has not told of the router");
+    cloud.translate("gw", Some(&["20.0.0.0/24"]));
+    follow(&mut intent, &mut cloud);
+    assert_eq!(tenants(&intent), ["2001:db8:1::/64", "2001:db8:1::10/128"]);
+    let mut evidence = Evidence::new(&intent, &cloud.replica, Unbound::LetGo);
+    assert!(evidence.explains("20.0.0.10".parse().unwrap()));
+    cloud.translate("gw", Some(&["20.0.1.0/24"]));
+    follow(&mut intent, &mut cloud);
+    assert_eq!(tenants(&intent).len(), 4, "{:?}", tenants(&intent));
+    cloud.translate("gw", None);
+    follow(&mut intent, &mut cloud);
+    assert_eq!(tenants(&intent), [""; 0]);
+}
+
+#[test]
 fn overlapping_subnets_and_addresses_claimed_twice_are_put_aside_with_the_winners_name() {
     let mut cloud = cloud();
     let spec = GatewaySpec::second();
@@ -362,8 +385,9 @@ proptest! {
 
     #[test]
     fn increment_equals_recompute(steps in proptest::collection::vec(crate::testing::rows::plain_step(), 1..60),
-                                  grouping in 1usize..6, limit in prop_oneof![0usize..6, Just(usize::MAX)], by_subnet: bool, tenants: bool, evpn: bool) {
-        let options = Underlay { all_tenants: tenants, by_subnet, ..options() };
+                                  grouping in 1usize..6, limit in prop_oneof![0usize..6, Just(usize::MAX)],
+                                  [by_subnet, tenants, without_snat, evpn]: [bool; 4]) {
+        let options = Underlay { all_tenants: tenants, by_subnet, without_snat, ..options() };
         let mut cloud = Cloud::empty();
         let mut intent = Intent::new(&options, limit, evpn);
         for group in steps.chunks(grouping) {

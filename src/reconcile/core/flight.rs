@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Batch, Core, Learned, Open, is_prefix, unanswered::Flight};
+use super::{Batch, Core, Learned, Open, is_prefix, is_underlays, unanswered::Flight};
 use crate::{
     model::IfName,
     planes::{
@@ -199,7 +199,8 @@ impl Core {
         let Some(held) = self.slices.get(&slice) else {
             return 0;
         };
-        if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() {
+        let is_withheld = self.withholds_underlay && is_underlays(&slice);
+        if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() || is_withheld {
             return 0;
         }
         let Some(part) = slice else {

@@ -496,3 +496,77 @@ proptest! {
         }
     }
 }
+
+/// A tenant's network whose router the Northbound has told of, and translates nothing.
+fn beside_northbound(evpn: bool) -> Rig {
+    let underlay = Options { all_tenants: true, without_snat: true, ..Options::default() };
+    let mut cloud = Cloud::seed();
+    cloud.translate("gw", Some(&[]));
+    cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
+    let mut rig = Rig::with(cloud, Config { underlay, ..config(evpn) });
+    rig.run();
+    rig
+}
+
+/// An agent that comes anew, while the Northbound does not answer.
+fn restart_without_northbound(rig: &mut Rig) {
+    rig.cloud.translate("gw", None);
+    rig.reads_northbound = false;
+    rig.restart();
+}
+
+/// The Northbound answers after all.
+fn read_northbound(rig: &mut Rig, translated: &[&str]) {
+    rig.cloud.translate("gw", Some(translated));
+    rig.cloud.tell(rig.reconciler.replica_mut());
+    rig.reconciler.northbound_whole();
+    rig.run();
+}
+
+fn offers(rig: &Rig, address: &str) -> bool {
+    texts(rig).iter().any(|text| text.starts_with(&format!("address {address}/")))
+}
+
+#[test]
+fn until_the_northbound_was_read_nothing_of_the_bgp_mode_goes() {
+    for translated in [&[][..], &["20.0.0.0/24"]] {
+        let mut rig = beside_northbound(false);
+        assert!(offers(&rig, "20.0.0.10") && offers(&rig, "172.24.4.50"));
+        let before = rig.ours();
+        restart_without_northbound(&mut rig);
+        rig.cloud.remove("pvm");
+        rig.run();
+        assert_eq!(rig.ours(), before);
+        let status = rig.status();
+        assert!(!status.converged && status.sessions["northbound"].state != "up", "{status:?}");
+        read_northbound(&mut rig, translated);
+        assert_eq!(offers(&rig, "20.0.0.10"), translated.is_empty());
+        assert!(offers(&rig, "2001:db8:1::10") && !offers(&rig, "172.24.4.50"));
+        rig.reads_northbound = true;
+        converges(&mut rig);
+    }
+}
+
+#[test]
+fn what_the_northbound_has_said_holds_while_it_is_away() {
+    let mut rig = beside_northbound(false);
+    rig.reconciler.northbound_down("gone".to_owned());
+    rig.cloud.remove("pvm");
+    rig.cloud.workload("vm-2", "net", Some("cmp1"), &["fa:16:3e:00:00:11 20.0.0.11"]);
+    rig.run();
+    assert!(!offers(&rig, "172.24.4.50") && offers(&rig, "20.0.0.10") && offers(&rig, "20.0.0.11"));
+    assert!(!rig.status().converged);
+    rig.reconciler.northbound_whole();
+    assert!(rig.status().converged, "{:?}", rig.status());
+}
+
+#[test]
+fn tenants_of_the_evpn_mode_do_not_wait_for_the_northbound() {
+    let mut rig = beside_northbound(true);
+    assert!(rig.has(link("vrf-1001")));
+    restart_without_northbound(&mut rig);
+    rig.run();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    assert!(!rig.has(link("vrf-1001")) && offers(&rig, "172.24.4.50"), "{:?}", rig.status());
+}

@@ -12,6 +12,8 @@ pub(in crate::reconcile) struct Rig {
     pub(in crate::reconcile) reconciler: Reconciler,
     pub(in crate::reconcile) config: Config,
     pub(in crate::reconcile) cloud: Cloud,
+    /// The Northbound answers, where it is asked.
+    pub(in crate::reconcile) reads_northbound: bool,
     pub(in crate::reconcile) now: Instant,
 }
 
@@ -22,7 +24,8 @@ impl Rig {
 
     pub(in crate::reconcile) fn with(cloud: Cloud, config: Config) -> Self {
         let reconciler = Reconciler::new(config.clone());
-        let mut rig = Self { peers: Peers::new(), reconciler, config, cloud, now: Instant::now() };
+        let (peers, now, reads_northbound) = (Peers::new(), Instant::now(), config.asks_northbound());
+        let mut rig = Self { peers, reconciler, config, cloud, reads_northbound, now };
         rig.connect();
         rig
     }
@@ -31,6 +34,9 @@ impl Rig {
         self.peers.connect(&mut self.reconciler, self.now);
         self.cloud.tell(self.reconciler.replica_mut());
         self.reconciler.southbound_whole();
+        if self.reads_northbound {
+            self.reconciler.northbound_whole();
+        }
     }
 
     /// The cloud's rows as they are now, and everything that follows from them.
