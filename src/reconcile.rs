@@ -206,13 +206,14 @@ impl Reconciler {
         self.southbound = PlaneState { whole: false, down: Some(reason) };
     }
 
-    /// The Northbound was read whole since the last (re)connect. What the first time leads to is judged as after any reading
-    /// anew.
+    /// The Northbound was read whole since the last (re)connect. It may have come back empty: what that would withdraw goes
+    /// through the brake.
     pub fn northbound_whole(&mut self) {
-        self.northbound = Some(PlaneState { whole: true, down: None });
-        if !std::mem::replace(&mut self.northbound_read, true) {
+        let before = self.northbound.replace(PlaneState { whole: true, down: None });
+        if before.is_none_or(|before| !before.whole) {
             self.core.brake.resynchronising();
         }
+        self.northbound_read = true;
     }
 
     /// The Northbound is away. What was read of it is kept.

@@ -2,11 +2,14 @@
 //!
 //! Pure. Where this node's own chassis is not known, nothing is explained: the Southbound is not filled.
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+};
 
 use uuid::Uuid;
 
-use super::{Intent, nat};
+use super::{Intent, nat, router::Router};
 use crate::{
     intent::{Unbound, port},
     model::Prefix,
@@ -34,7 +37,7 @@ impl<'a> Evidence<'a> {
         if self.intent.claims.contains_key(&Prefix::from(address)) {
             return true;
         }
-        if self.intent.chassis.is_none() {
+        if self.intent.chassis.is_none() || self.is_in(address, |router| &router.untold) {
             return false;
         }
         if self.spoken_of.is_none() {
@@ -42,13 +45,13 @@ impl<'a> Evidence<'a> {
             self.spoken_of = Some(ports.chain(self.of_balancers_elsewhere()).collect());
         }
         self.spoken_of.as_ref().is_some_and(|addresses| addresses.contains(&address))
-            || self.is_translated(address)
+            || self.is_in(address, |router| &router.translated)
     }
 
-    /// A router here hides it.
-    fn is_translated(&self, address: IpAddr) -> bool {
+    /// Whether a router here has these networks, and one of them the address.
+    fn is_in(&self, address: IpAddr, networks: fn(&Router) -> &BTreeSet<Prefix>) -> bool {
         let routers = self.intent.resolved.values().filter_map(|resolved| resolved.router.as_ref());
-        routers.flat_map(|router| &router.translated).any(|network| network.contains(&address))
+        routers.flat_map(networks).any(|network| network.contains(&address))
     }
 
     /// The addresses that a row says something about.

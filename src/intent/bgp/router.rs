@@ -36,6 +36,8 @@ pub struct Router {
     pub subnets: Vec<RouterSubnet>,
     /// The networks that it translates to its own address, where those are not to be offered.
     pub translated: BTreeSet<Prefix>,
+    /// The subnets that would be offered, had the Northbound told of the router.
+    pub untold: BTreeSet<Prefix>,
     /// It is the EVPN mode's: neither its own addresses nor its subnets are offered here.
     pub is_evpns: bool,
 }
@@ -136,21 +138,21 @@ fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<
         Err(reason) => return Err(Problem::new(&redirect.logical_port, None, reason)),
     };
     let addresses: Vec<IpAddr> = read.networks.iter().map(Prefix::addr).collect();
-    // Until the Northbound has told of the router nothing behind it is offered.
-    let translated = match intent.options.without_snat {
+    let told = match intent.options.without_snat {
         true => look.translated(&router_port.logical_port).cloned(),
         false => Some(BTreeSet::new()),
     };
+    let is_told = told.is_some();
+    let translated = told.unwrap_or_default();
     let (mut behind, mut subnets) = (BTreeSet::new(), Vec::new());
     for interface in interfaces(look, router_port) {
         behind.insert(interface.peer.datapath);
-        if intent.tenants == TenantNetworks::None || is_evpns {
-            continue;
-        }
-        if let Some(translated) = &translated {
-            subnets.extend(subnets_of(look, &interface, &addresses, translated, intent));
+        if intent.tenants != TenantNetworks::None && !is_evpns {
+            subnets.extend(subnets_of(look, &interface, &addresses, &translated, intent));
         }
     }
+    // Until the Northbound has told of the router nothing behind it is offered.
+    let (subnets, untold) = if is_told { (subnets, Vec::new()) } else { (Vec::new(), subnets) };
     Ok(Some(Router {
         name: redirect.logical_port.clone(),
         datapath: redirect.datapath,
@@ -159,7 +161,8 @@ fn walk(look: &mut Look<'_>, redirect: &PortBinding, intent: &Intent) -> Result<
         networks: read.networks,
         behind,
         subnets,
-        translated: translated.unwrap_or_default(),
+        translated,
+        untold: untold.into_iter().map(|subnet| subnet.prefix).collect(),
         is_evpns,
     }))
 }

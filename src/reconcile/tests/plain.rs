@@ -8,6 +8,7 @@ use crate::{
         frr::object::BgpBase,
         kernel::object::{Address, Link, Neighbour},
     },
+    reconcile::MassWithdrawLimit,
     testing::rows::{GatewaySpec, plain_step},
 };
 
@@ -558,6 +559,23 @@ fn what_the_northbound_has_said_holds_while_it_is_away() {
     assert!(!rig.status().converged);
     rig.reconciler.northbound_whole();
     assert!(rig.status().converged, "{:?}", rig.status());
+}
+
+#[test]
+fn a_northbound_that_comes_back_empty_withdraws_nothing() {
+    let mut rig = beside_northbound(false);
+    rig.config.mass_withdraw.limit = MassWithdrawLimit::Prefixes(1);
+    rig.reconciler.reconfigure(&rig.config);
+    rig.reconciler.northbound_down("gone".to_owned());
+    rig.cloud.translate("gw", None);
+    rig.cloud.tell(rig.reconciler.replica_mut());
+    rig.reconciler.northbound_whole();
+    rig.run();
+    assert!(offers(&rig, "20.0.0.10") && offers(&rig, "2001:db8:1::10"));
+    assert_eq!(rig.status().brake.expect("the brake is on").held_prefixes, 2);
+    read_northbound(&mut rig, &[]);
+    assert!(offers(&rig, "20.0.0.10"));
+    converges(&mut rig);
 }
 
 #[test]
