@@ -129,6 +129,29 @@ fn a_vrf_deleted_by_others_takes_its_routes_along() {
 
 #[test]
 #[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn a_gateway_gets_its_route_where_its_address_has_its_local_route_back() {
+    isolated("vni::a_gateway_gets_its_route_where_its_address_has_its_local_route_back", || async {
+        let mut plane = Plane::start().await;
+        let gateway = host("lo-1001", "172.24.4.146");
+        let tree = whole_tree();
+        plane.done(tree.clone()).await;
+        settle(&mut plane, std::slice::from_ref(&gateway)).await;
+        // As after the VRF has come anew.
+        run("ip route del 172.24.4.146 table 1001");
+        run("ip route add local 172.24.4.146 dev lo-1001 table 1001 proto kernel scope host");
+        let back = |seen: &KernelObject| matches!(seen, KernelObject::Address(address) if address.local_route && address.ip == gateway.ip);
+        plane.until("its local route", |plane| plane.view.values().any(back)).await;
+
+        plane.done(vec![create(route(1001, "172.24.4.146/32", 0, on("veth-vrf-1001")))]).await;
+        settle(&mut plane, std::slice::from_ref(&gateway)).await;
+        stands(&plane, &tree);
+        let routes = run("ip route show table 1001");
+        assert!(!routes.contains("local 172.24.4.146"), "{routes}");
+    });
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
 fn an_ipv6_subnet_gets_its_route_where_its_gateways_address_stands_already() {
     isolated("vni::an_ipv6_subnet_gets_its_route_where_its_gateways_address_stands_already", || async {
         let mut plane = Plane::start().await;

@@ -296,6 +296,11 @@ fn put_route(
         let step = Step { doing: "take its gateway's address off", fine: &[Errno::ADDRNOTAVAIL], ..step };
         out.message(step, RTM_DELADDR, 0, |w| write_address(w, *index, address));
     }
+    if let (true, Some(link)) = (on_link, link) {
+        for index in dummies_with(object.prefix.addr(), link, scene) {
+            drop_local_route(step, index, Some(object.table), object.prefix.addr(), out);
+        }
+    }
     out.message(step, RTM_NEWROUTE, flags, |w| write_our_route(w, scope, object, link));
     for (index, address) in &in_the_way {
         let step = Step { doing: "put its gateway's address back", ..step };
@@ -303,6 +308,17 @@ fn put_route(
         drop_local_route(step, *index, Some(object.table), address.ip, out);
     }
     Ok(())
+}
+
+/// Our dummies in the VRF of this link with this address. A dummy that comes into a VRF, or comes up there, has its addresses'
+/// local routes back, and of IPv4 such a one stands in the place of the route to a gateway that has the same address.
+fn dummies_with(ip: IpAddr, link: u32, scene: &Scene<'_>) -> Vec<u32> {
+    let holders = scene.actual.holders(link, ip).into_iter();
+    let is_ours = |link: Link| link.kind == LinkKind::Dummy && link.owner.is_some();
+    holders
+        .filter(|(_, dev)| scene.link(*dev).is_some_and(|(_, link)| is_ours(link)))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// The kernel takes no IPv6 route by a gateway whose address a link of the same VRF has (`ip6_validate_gw` in
