@@ -97,10 +97,7 @@ fn gateway_of<'a>(rows: &'a Rows, balancer: &LoadBalancer, address: IpAddr) -> O
         routers = peers.map(|peer| peer.datapath.clone()).collect();
     }
     let on_router = |port: &&Port| port.kind == "chassisredirect" && routers.contains(&port.datapath);
-    let is_near = |port: &&Port| {
-        let networks = port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok());
-        networks.into_iter().any(|network| network.contains(&address))
-    };
+    let is_near = |port: &&Port| southbound::networks(port).iter().any(|network| network.contains(&address));
     let is_here = |port: &&Port| rows.chassis_of(port) == Some(&rows.system_id);
     let gateways = rows.ports.values().filter(on_router);
     gateways.max_by_key(|port| (is_near(port), is_here(port)))
@@ -180,7 +177,7 @@ fn is_not_translated(
         chain.fails("SNAT", seen, "is ovn_nb_connection the Northbound of this Southbound?");
         return None;
     };
-    let own = router_port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok());
+    let own = southbound::networks(router_port).into_iter();
     let own: Vec<IpAddr> = own.filter(|own| own.trunc() == *subnet).map(|own| own.addr()).collect();
     match networks.iter().find(|network| own.iter().any(|own| network.contains(own))) {
         Some(network) => {

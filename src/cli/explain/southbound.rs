@@ -51,7 +51,8 @@ fn addresses(port: &Port) -> Vec<IpAddr> {
     port.mac.iter().filter_map(address).collect()
 }
 
-fn networks(port: &Port) -> Vec<Prefix> {
+/// The networks among the words of a port's `mac`: a router port's.
+pub(super) fn networks(port: &Port) -> Vec<Prefix> {
     port.mac.iter().filter_map(|word| word.parse::<Prefix>().ok()).collect()
 }
 
