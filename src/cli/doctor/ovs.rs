@@ -136,8 +136,7 @@ fn southbound(config: &Config, switch: &Row, findings: &mut Findings) {
         );
         return;
     };
-    let opened = remotes.parse().map_err(|error| format!("{error}"));
-    let opened = opened.and_then(|remotes: Remotes| Database::open(&remotes, Some(&config.tls)));
+    let opened = Database::reach(&remotes, Some(&config.tls));
     let names = opened.and_then(|mut database| database.select("OVN_Southbound", "Chassis", &["name"]));
     let own = entry(switch, "external_ids", "system-id");
     match names {
@@ -160,8 +159,7 @@ fn northbound(config: &Config, findings: &mut Findings) {
     if !config.asks_northbound() {
         return;
     }
-    let opened = config.nb_connection.parse().map_err(|error| format!("{error}"));
-    let opened = opened.and_then(|remotes: Remotes| Database::open(&remotes, Some(&config.nb_tls)));
+    let opened = Database::reach(&config.nb_connection, Some(&config.nb_tls));
     let routers =
         opened.and_then(|mut database| database.select("OVN_Northbound", "Logical_Router", &["name"]));
     match routers {

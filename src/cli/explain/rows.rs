@@ -14,7 +14,6 @@ use crate::{
     intent::port,
     northbound::Translations,
     ovsdb::{
-        Remotes,
         row::{RawRow, Row as Typed},
         tables::{CIDRS, DatapathGroup, LoadBalancer, LogicalRouter, LogicalRouterPort, Nat},
     },
@@ -84,8 +83,7 @@ impl Rows {
     pub fn read(config: &Config) -> Result<Self, String> {
         let mut rows = Self::default();
         let remotes = rows.read_vswitch(config)?;
-        let remotes: Remotes = remotes.parse().map_err(|error| format!("{error}"))?;
-        let mut database = Database::open(&remotes, Some(&config.tls))?;
+        let mut database = Database::reach(&remotes, Some(&config.tls))?;
         let mut select = |table, columns: &[&str]| database.select("OVN_Southbound", table, columns);
         for row in select("Chassis", &["_uuid", "name"])? {
             rows.chassis.extend(text(&row, "_uuid").zip(text(&row, "name")));
@@ -147,8 +145,7 @@ impl Rows {
 
     /// Reads this node's; gives where the Southbound is.
     fn read_vswitch(&mut self, config: &Config) -> Result<String, String> {
-        let remotes: Remotes = config.ovsdb_connection.parse().map_err(|error| format!("{error}"))?;
-        let mut database = Database::open(&remotes, None)?;
+        let mut database = Database::reach(&config.ovsdb_connection, None)?;
         let mut select = |table, columns: &[&str]| database.select("Open_vSwitch", table, columns);
         let switch = select("Open_vSwitch", &["external_ids"])?.into_iter().next().unwrap_or_default();
         self.system_id = entry(&switch, "external_ids", "system-id").unwrap_or_default();
@@ -186,8 +183,7 @@ impl Rows {
 
 /// What the Northbound tells of SNAT.
 fn translations(config: &Config) -> Result<Translations, String> {
-    let remotes: Remotes = config.nb_connection.parse().map_err(|error| format!("{error}"))?;
-    let mut database = Database::open(&remotes, Some(&config.nb_tls))?;
+    let mut database = Database::reach(&config.nb_connection, Some(&config.nb_tls))?;
     let mut select = |table, columns: &[&str]| database.select("OVN_Northbound", table, columns);
     let mut translations = Translations::default();
     translations.replace(

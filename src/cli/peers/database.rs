@@ -48,6 +48,15 @@ impl Database {
         Err(failed.join("; "))
     }
 
+    /// The same, of remotes as they are configured.
+    ///
+    /// # Errors
+    /// They are no remotes, or none answers.
+    pub fn reach(remotes: &str, tls: Option<&TlsOptions>) -> Result<Self, String> {
+        let remotes: Remotes = remotes.parse().map_err(|error| format!("{error}"))?;
+        Self::open(&remotes, tls)
+    }
+
     /// All rows of a table, with these columns; none named: with all.
     ///
     /// # Errors
