@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -110,20 +111,37 @@ fn spawn(directory: &Path, extra: &[String]) -> Child {
         .spawn()
         .expect("ovsdb-server cannot be started: install openvswitch-switch (or openvswitch-common)");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+    while !listens(directory) {
         assert!(Instant::now() < deadline, "ovsdb-server does not listen: {}", log(directory));
         std::thread::sleep(Duration::from_millis(10));
     }
+    assert!(!log(directory).contains("listen failed"), "{}", log(directory));
     child
+}
+
+/// It answers its control socket from its main loop, so when it has opened all that it listens on; its first socket is there
+/// before the others are.
+fn listens(directory: &Path) -> bool {
+    let control = directory.join("ctl");
+    let words = ["--timeout=5", "-t", path(&control), "version"];
+    Command::new("ovs-appctl").args(words).output().is_ok_and(|output| output.status.success())
 }
 
 fn log(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("log")).unwrap_or_default()
 }
 
-/// A TCP port that was free a moment ago.
+/// A TCP port that nobody has: given once by this process, and below those that the kernel gives to clients (from 32768 on,
+/// `net.ipv4.ip_local_port_range`).
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = first + GIVEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Runs a program to its end, and gives what it printed.
