@@ -187,30 +187,52 @@ internal_kind() { [ "$DP" = system ] && echo openvswitch || echo tun; }
 
 # --- what is there
 
-seen_state() {
-  local vni link
-  ip -d -j link show | jq -r '.[] | select(.ifalias // "" | startswith("bgp-agent ")) | .linkinfo as $info | $info.info_data as $data
+seen_state() { # the three ask different servers, so they do it at the same time
+  seen_in_frr >/run/lab/seen.frr & local frr=$!
+  seen_in_ovs >/run/lab/seen.ovs & local ovs=$!
+  seen_in_kernel
+  wait $frr $ovs
+  cat /run/lab/seen.frr /run/lab/seen.ovs
+}
+
+seen_in_kernel() {
+  local links link forwarding rp_filter vni
+  links=$(ip -d -j link show | jq -r '.[] | select(.ifalias // "" | startswith("bgp-agent ")) | .linkinfo as $info | $info.info_data as $data
     | "link \(.ifname) \($info.info_kind) of \(.ifalias[10:]) in \(if .master == "ovs-system" then "-" else .master // "-" end)"
       + " \(if .flags | index("UP") then "up" else "down" end) \(.inet6_addr_gen_mode) "
-      + (if $info.info_kind | test("^(bridge|vxlan|dummy|veth)$") then "mtu=\(.mtu) " else "" end)
+      + (if $info.info_kind | IN("bridge", "vxlan", "dummy", "veth") then "mtu=\(.mtu) " else "" end)
       + ({ vrf: "table=\($data.table)", bridge: "stp=\($data.stp_state) pvid=\($data.vlan_default_pvid)", veth: "peer=\(.link)",
-           vxlan: "id=\($data.id) local=\($data.local) port=\($data.port) learning=\($data.learning)" }[$info.info_kind] // "")'
-  for link in $(marked_links | grep -E '^(vrf|br|veth-vrf|vv|vlan|vl)-'); do
-    echo "settings $link forwarding=$(<"/proc/sys/net/ipv4/conf/$link/forwarding") rp_filter=$(<"/proc/sys/net/ipv4/conf/$link/rp_filter")"
+           vxlan: "id=\($data.id) local=\($data.local) port=\($data.port) learning=\($data.learning)" }[$info.info_kind] // "")')
+  echo "$links"
+  links=$(awk '{ print $2 }' <<<"$links")
+  for link in $links; do
+    case $link in vrf-* | br-* | veth-vrf-* | vv-* | vlan-* | vl-*) ;; *) continue ;; esac
+    read -r forwarding <"/proc/sys/net/ipv4/conf/$link/forwarding"
+    read -r rp_filter <"/proc/sys/net/ipv4/conf/$link/rp_filter"
+    echo "settings $link forwarding=$forwarding rp_filter=$rp_filter"
   done
-  # shellcheck disable=SC2046  # names of links are words
-  ip -j address show | jq -r '.[] | .ifname as $name | select($ARGS.positional | index($name))
-    | .addr_info[] | "address \(.local)/\(.prefixlen) \($name)"' --args $(marked_links)
-  for vni in $(marked_links | sed -n 's/^vrf-//p'); do
+  ip -o address show | awk -v links="$links" '
+    BEGIN { split(links, names, "\n"); for (i in names) ours[names[i]] }
+    $2 in ours { print "address", $4 ($4 ~ /\// ? "" : $3 == "inet" ? "/32" : "/128"), $2 }'
+  for link in $links; do
+    [[ $link == vrf-* ]] || continue
+    vni=${link#vrf-}
     # zebra's own, and the kernel's multicast route of every IPv6 device, are not the agent's.
     { ip route show table "$vni"; ip -6 route show table "$vni"; } | grep -vE ' proto bgp |^multicast ff00::/8 ' | sed "s/^/route $vni /"
   done
   ip neigh show nud permanent | sed -n '/ PERMANENT/s/^/neighbour /p'
+}
+
+seen_in_ovs() {
+  local bridge
   ovs-vsctl -f table --no-headings --columns=name,tag,external_ids list port | grep bgp-agent= | sed 's/^/mark /'
   for bridge in $(ovs-vsctl list-br | grep -vxE 'br-int|br-op'); do
     ovs-vsctl list-ports "$bridge" | grep -v ^patch- | sed "s/\$/ on $bridge/; s/^/port /"
     ovs-ofctl -O OpenFlow13 --no-stats dump-flows "$bridge" 'cookie=0x3e6/-1' | sed -n "s/^ *cookie=0x3e6, table=0, */flow $bridge /p; s/^ *cookie=0x3e6, *priority/flow $bridge priority/p"
   done
+}
+
+seen_in_frr() {
   frr_config_now | awk '/^(vrf|router) .*vrf-[0-9]+$|^route-map bgp-agent-/ { top = $0; next } /^exit|^route-map / { top = "" }
     top == "" || $1 == "!" || /exit-/ { family = ""; next }
     $1 == "address-family" { family = $0 " /"; next }
