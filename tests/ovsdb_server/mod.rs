@@ -135,7 +135,8 @@ fn log(directory: &Path) -> String {
 /// `net.ipv4.ip_local_port_range`).
 pub fn free_port() -> u16 {
     static GIVEN: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    // Processes that run at the same time have numbers that are near.
+    let first = 20_000 + 10 * u16::try_from(std::process::id() % 1_200).unwrap();
     loop {
         let port = first + GIVEN.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -167,15 +167,20 @@ fn who_removes_it_again_and_again_is_not_raced() {
     rig.run();
     rig.peers.journal.clear();
     let key: Key = address("lo-1001", "20.0.0.10").into();
-    for _ in 0..20 * 60 {
+    let mut removed = |rig: &mut Rig| {
         rig.peers.take(&key);
         rig.run();
         rig.now += Duration::from_millis(50);
-    }
+    };
+    (0..20 * 60).for_each(|_| removed(&mut rig));
     let repairs = rig.peers.journal.len();
     assert!((30..50).contains(&repairs), "{repairs} repairs in a minute");
-    let status = rig.status();
-    assert!(status.tenants[0].reasons.iter().any(|reason| reason.contains("again and again")), "{status:?}");
+    // Of two removals in a row one at least is not repaired at once.
+    let said = (0..2).any(|_| {
+        removed(&mut rig);
+        rig.status().tenants[0].reasons.iter().any(|reason| reason.contains("again and again"))
+    });
+    assert!(said, "{:?}", rig.status());
     rig.now += Duration::from_secs(60);
     rig.run();
     assert!(rig.status().converged);
