@@ -426,7 +426,7 @@ async fn the_servers_probe_is_answered() {
         DATABASE,
         &format!(
             r#"{{"op":"insert","table":"SB_Global","row":{{"connections":["named-uuid","c"]}}}},
-               {{"op":"insert","table":"Connection","uuid-name":"c","row":{{"target":"ptcp:{port}:127.0.0.1","inactivity_probe":1000}}}}"#
+               {{"op":"insert","table":"Connection","uuid-name":"c","row":{{"target":"ptcp:{port}:127.0.0.1","inactivity_probe":2500}}}}"#
         ),
     );
     server.appctl(&["ovsdb-server/add-remote", &format!("db:{DATABASE},SB_Global,connections")]);
@@ -434,8 +434,11 @@ async fn the_servers_probe_is_answered() {
     options.session.probe_interval = None;
     let mut client = Client::with(options);
     client.live().await;
-    let quiet = tokio::time::timeout(Duration::from_secs(5), client.events.recv()).await;
-    assert!(quiet.is_err(), "the server closes a connection that does not answer within 2 s: {quiet:?}");
+    let quiet = tokio::time::timeout(Duration::from_secs(6), client.events.recv()).await;
+    assert!(
+        quiet.is_err(),
+        "the server closes a connection that is silent for 2.5 s and does not answer within as much: {quiet:?}"
+    );
 }
 
 #[tokio::test]
