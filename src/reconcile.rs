@@ -30,6 +30,7 @@ mod sessions;
 mod slice;
 mod status;
 mod survey;
+mod table;
 #[cfg(test)]
 mod tests;
 mod underlay;

@@ -27,6 +27,7 @@ use super::{
     pace::Pace,
     part::Part,
     slice::{Hold, Side, Slice, Trouble},
+    table::{Table, Wished},
 };
 use crate::{
     intent::names,
@@ -80,10 +81,10 @@ pub struct Core {
     pub(super) node: Node,
     pub(super) ledger: Ledger,
     pub(super) planes: BTreeMap<PlaneId, PlaneState>,
-    pub(super) wished: KeyMap<(Part, Arc<Object>)>,
+    pub(super) wished: Table<Wished>,
     tallies: BTreeMap<Part, Tally>,
     /// What stands as wished is held once: here and in the wish it is the same.
-    pub(super) actual: KeyMap<Arc<Object>>,
+    pub(super) actual: Table<Arc<Object>>,
     /// Keys that this run wished and wishes no more, until they are gone: what carries no mark of its part is known by this.
     former: KeyMap<Part>,
     pub(super) open: KeyMap<Open>,
@@ -151,9 +152,9 @@ impl Core {
             node,
             ledger: Ledger::default(),
             planes: BTreeMap::new(),
-            wished: KeyMap::default(),
+            wished: Table::default(),
             tallies: BTreeMap::new(),
-            actual: KeyMap::default(),
+            actual: Table::default(),
             former: KeyMap::default(),
             open: KeyMap::default(),
             untold: KeyMap::default(),
@@ -182,23 +183,23 @@ impl Core {
     /// Wishes an object for a part, or none under this key any more.
     pub fn wish(&mut self, key: Key, wished: Option<(Part, Object)>) {
         let same = match (self.wished.get(&key), &wished) {
-            (Some((part, object)), Some((wished_part, wished))) => part == wished_part && **object == *wished,
+            (Some(before), Some((part, object))) => before.part() == *part && *before.object == *object,
             (before, wished) => before.is_none() && wished.is_none(),
         };
         if same {
             return;
         }
-        let wished = wished.map(|(part, object)| (part, shared(object, self.actual.get(&key))));
+        let wished = wished.map(|(part, object)| Wished::new(part, shared(object, self.actual.get(&key))));
         let before = match wished.clone() {
             Some(wished) => {
                 self.brake.let_go(&key);
                 self.former.remove(&key);
-                self.wished.insert(key.clone(), wished)
+                self.wished.put(wished)
             }
-            None => self.wished.remove(&key),
+            None => self.wished.take(&key),
         };
-        if let (Some((part, _)), None) = (&before, &wished) {
-            self.former.insert(key.clone(), *part);
+        if let (Some(before), None) = (&before, &wished) {
+            self.former.insert(key.clone(), before.part());
         }
         self.count(before.as_ref(), wished.as_ref());
         self.no_longer_lost(&key);
@@ -218,15 +219,15 @@ impl Core {
 
     /// A part wishes nothing under this key any more; another may by now.
     pub fn unwish(&mut self, key: Key, part: Part) {
-        if self.wished.get(&key).is_some_and(|(owner, _)| *owner == part) {
+        if self.wished.get(&key).is_some_and(|wished| wished.part() == part) {
             self.wish(key, None);
         }
     }
 
     /// What is wished under this key is another part's from now on.
     pub fn hand_over(&mut self, key: &Key, part: Part) {
-        if let Some((_, object)) = self.wished.get(key).filter(|(owner, _)| *owner != part) {
-            let object = Object::clone(object);
+        if let Some(wished) = self.wished.get(key).filter(|wished| wished.part() != part) {
+            let object = Object::clone(&wished.object);
             self.wish(key.clone(), Some((part, object)));
         }
     }
@@ -318,7 +319,7 @@ impl Core {
             }
             _ => false,
         };
-        self.node.may_have_flows(bridge) && self.actual.values().any(is_ours)
+        self.node.may_have_flows(bridge) && self.actual.iter().any(is_ours)
     }
 
     fn whole(&mut self, plane: PlaneId, mut objects: Vec<Object>, learned: &mut Learned) {
@@ -328,7 +329,7 @@ impl Core {
         }
         self.unread.remove(&plane);
         self.reading.remove(&plane);
-        let mut gone: KeySet = self.actual.keys().filter(|key| key.plane() == plane).cloned().collect();
+        let mut gone: KeySet = self.actual.keys().filter(|key| key.plane() == plane).collect();
         // Links first: whether an address or a neighbour is ours depends on its link's mark.
         objects.sort_by_key(|object| !matches!(object, Object::Kernel(KernelObject::Link(_))));
         for object in objects {
@@ -339,7 +340,7 @@ impl Core {
         for key in gone {
             self.see(key, None, learned);
         }
-        let wished: Vec<Key> = self.wished.keys().filter(|key| key.plane() == plane).cloned().collect();
+        let wished: Vec<Key> = self.wished.keys().filter(|key| key.plane() == plane).collect();
         for key in wished {
             self.judge(&key, false);
         }
@@ -362,11 +363,11 @@ impl Core {
         let changed = self.actual.get(&key).map(Arc::as_ref) != object.as_ref();
         match object {
             Some(object) if changed => {
-                let object = shared(object, self.wished.get(&key).map(|(_, wished)| wished));
-                self.actual.insert(key.clone(), object);
+                let object = shared(object, self.wished.get(&key).map(|wished| &wished.object));
+                self.actual.put(object);
             }
             Some(_) => {}
-            None => drop(self.actual.remove(&key)),
+            None => drop(self.actual.take(&key)),
         }
         let was_open = self.open.contains_key(&key);
         self.judge_seen(&key, changed, changed && !was_open);
@@ -385,7 +386,7 @@ impl Core {
             _ => return,
         };
         for key in [FrrKey::Vrf(vrf).into(), FrrKey::Bgp(vrf).into(), FrrKey::Leak(vrf).into()] {
-            if self.actual.contains_key(&key) {
+            if self.actual.has(&key) {
                 self.judge(&key, true);
             }
         }
@@ -398,8 +399,8 @@ impl Core {
             return;
         }
         let dev = link.name;
-        let is_on_it = |key: &&Key| matches!(key, Key::Kernel(KernelKey::Address(on, ..)) if *on == dev);
-        let addresses: Vec<Key> = self.actual.keys().filter(is_on_it).cloned().collect();
+        let is_on_it = |key: &Key| matches!(key, Key::Kernel(KernelKey::Address(on, ..)) if *on == dev);
+        let addresses: Vec<Key> = self.actual.keys().filter(is_on_it).collect();
         addresses.iter().for_each(|key| self.judge(key, true));
     }
 
@@ -432,12 +433,12 @@ impl Core {
 
     /// The part that wishes a key, or did until now.
     fn part_of(&self, key: &Key) -> Option<Part> {
-        self.wished.get(key).map(|(part, _)| part).or_else(|| self.former.get(key)).copied()
+        self.wished.get(key).map(Wished::part).or_else(|| self.former.get(key).copied())
     }
 
     /// Every link that stands.
     pub fn actual_links(&self) -> impl Iterator<Item = &Link> {
-        self.actual.values().filter_map(|object| match &**object {
+        self.actual.iter().filter_map(|object| match &**object {
             Object::Kernel(KernelObject::Link(link)) => Some(link),
             _ => None,
         })
@@ -463,9 +464,9 @@ impl Core {
         std::mem::take(&mut self.moved)
     }
 
-    fn count(&mut self, before: Option<&(Part, Arc<Object>)>, now: Option<&(Part, Arc<Object>)>) {
-        let vni = |of: Option<&(Part, Arc<Object>)>| {
-            of.filter(|(_, object)| is_prefix(object)).and_then(|(part, _)| part.vni())
+    fn count(&mut self, before: Option<&Wished>, now: Option<&Wished>) {
+        let vni = |of: Option<&Wished>| {
+            of.filter(|wished| is_prefix(&wished.object)).and_then(|wished| wished.part().vni())
         };
         match (before, now) {
             (None, Some(_)) => {
@@ -480,19 +481,19 @@ impl Core {
             }
             _ => {}
         }
-        if let Some((part, object)) = before
-            && let Some(tally) = self.tallies.get_mut(&part.counted())
+        if let Some(wished) = before
+            && let Some(tally) = self.tallies.get_mut(&wished.part().counted())
         {
             tally.objects -= 1;
-            tally.prefixes -= usize::from(is_prefix(object));
+            tally.prefixes -= usize::from(is_prefix(&wished.object));
             if tally.objects == 0 {
-                self.tallies.remove(&part.counted());
+                self.tallies.remove(&wished.part().counted());
             }
         }
-        if let Some((part, object)) = now {
-            let tally = self.tallies.entry(part.counted()).or_default();
+        if let Some(wished) = now {
+            let tally = self.tallies.entry(wished.part().counted()).or_default();
             tally.objects += 1;
-            tally.prefixes += usize::from(is_prefix(object));
+            tally.prefixes += usize::from(is_prefix(&wished.object));
         }
     }
 }

@@ -213,8 +213,8 @@ impl Reconciler {
     fn by_part(&self, part: Part, hosts: &BTreeSet<IpAddr>) -> BTreeMap<Part, usize> {
         let mut counts = BTreeMap::new();
         for &host in hosts {
-            if let Some((owner, _)) = self.core.wished.get(&self.exposed_of(part.vni(), host).key()) {
-                *counts.entry(owner.counted()).or_default() += 1;
+            if let Some(wished) = self.core.wished.get(&self.exposed_of(part.vni(), host).key()) {
+                *counts.entry(wished.part().counted()).or_default() += 1;
             }
         }
         counts

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    object::{Key, KeyMap, Object},
+    object::{Key, Object},
     part::Part,
+    table::Table,
 };
 use crate::{
     intent::names,
@@ -30,7 +31,7 @@ pub enum Owner {
 }
 
 /// Decides by the marks. `former` names what this run itself has wished until now.
-pub fn owner(object: &Object, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Owner {
+pub fn owner(object: &Object, actual: &Table<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Owner {
     let marked = match object {
         // What was held once is kept in mind.
         Object::Ledger(entry) => Some(entry.vni.into()).filter(|_| !entry.left),
@@ -44,7 +45,7 @@ pub fn owner(object: &Object, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, for
         Object::Frr(FrrObject::Vrf(vrf)) => {
             let own = |vni: &Vni| vrf.vni.is_none_or(|seen| seen == vni.get());
             // A block of a VRF that somebody else has is his, but for a VNI in it that only we give it.
-            let free = !actual.contains_key(&KernelKey::Link(vrf.vrf).into()) || vrf.vni.is_some();
+            let free = !actual.has(&KernelKey::Link(vrf.vrf).into()) || vrf.vni.is_some();
             let left = |vni: &Vni| free && ledger.left(*vni).is_some();
             frr(vrf.vrf, actual, ledger, former)
                 .or(tenant_of(vrf.vrf).filter(left))
@@ -67,7 +68,7 @@ pub fn owner(object: &Object, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, for
     marked.map_or(Owner::Foreign, Owner::Part)
 }
 
-fn kernel(object: &KernelObject, actual: &KeyMap<Arc<Object>>, former: Option<Part>) -> Owner {
+fn kernel(object: &KernelObject, actual: &Table<Arc<Object>>, former: Option<Part>) -> Owner {
     let part = match object {
         // What OVS made goes with its port.
         KernelObject::Link(Link { kind: LinkKind::Other(_), .. }) => None,
@@ -106,13 +107,13 @@ fn part_of(mark: Mark) -> Part {
 }
 
 /// FRR's side of the BGP mode's VRF carries no mark either: it is known by the VRF, whatever its name.
-fn base(vrf: IfName, actual: &KeyMap<Arc<Object>>, former: Option<Part>) -> Option<Part> {
+fn base(vrf: IfName, actual: &Table<Arc<Object>>, former: Option<Part>) -> Option<Part> {
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
     let marked = marked_link(vrf, actual, is_vrf) == Some(Mark::Underlay);
     (marked || former == Some(Part::Base)).then_some(Part::Base)
 }
 
-fn marked_link(dev: IfName, actual: &KeyMap<Arc<Object>>, is: impl Fn(&LinkKind) -> bool) -> Option<Mark> {
+fn marked_link(dev: IfName, actual: &Table<Arc<Object>>, is: impl Fn(&LinkKind) -> bool) -> Option<Mark> {
     match &**actual.get(&Key::Kernel(KernelKey::Link(dev)))? {
         Object::Kernel(KernelObject::Link(link)) if is(&link.kind) => link.owner,
         _ => None,
@@ -121,7 +122,7 @@ fn marked_link(dev: IfName, actual: &KeyMap<Arc<Object>>, is: impl Fn(&LinkKind)
 
 /// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
 /// another AS than the ledger's, they are somebody else's. Those of a VNI that has left come from a file that FRR had saved.
-fn frr(vrf: IfName, actual: &KeyMap<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Option<Vni> {
+fn frr(vrf: IfName, actual: &Table<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Option<Vni> {
     let vni = tenant_of(vrf)?;
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
     let held = ledger.get(vni).is_some()

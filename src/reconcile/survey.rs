@@ -18,13 +18,17 @@ use super::{
     object::{Key, KeyMap, KeySet, Object, PlaneId},
     part::Part,
     slice::Hold,
+    table::Wished,
 };
 use crate::{
     intent::{Tenant, names},
     model::IfName,
     planes::{
         Backlog, Command,
-        frr::{object::FrrKey, question::Question},
+        frr::{
+            object::{FrrKey, FrrObject},
+            question::Question,
+        },
         kernel::object::{Address, KernelKey, KernelObject},
     },
 };
@@ -187,9 +191,9 @@ impl Core {
     /// An object is to be told again: taken away and put back; a link in place; an address that does not stand put there
     /// and taken away. Gives whether it is still as it was found.
     fn tell_again(&mut self, key: Key, part: Part, object: Object) -> bool {
-        let wished = self.wished.contains_key(&key);
-        let part = self.wished.get(&key).map_or(part, |(part, _)| *part);
-        if self.open.contains_key(&key) || wished != self.actual.contains_key(&key) {
+        let wished = self.wished.has(&key);
+        let part = self.wished.get(&key).map_or(part, Wished::part);
+        if self.open.contains_key(&key) || wished != self.actual.has(&key) {
             return false;
         }
         self.untold.insert(key.clone(), (part, object));
@@ -200,7 +204,7 @@ impl Core {
     /// Addresses by the VRF that their link is in, and exposing routes by that of their table.
     fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
         let held = self.actual.keys().filter_map(|key| match key {
-            Key::Kernel(key) => self.attracted(key),
+            Key::Kernel(key) => self.attracted(&key),
             _ => None,
         });
         held.collect()
@@ -208,27 +212,29 @@ impl Core {
 
     /// The links of tenants whose L3VNI is wished and that zebra does not have up.
     fn links_of_l3vnis_down(&self) -> Vec<(Key, Part, Object)> {
-        let down = self.wished.iter().filter_map(|(key, (part, _))| {
-            let waits = self.open.get(key).is_some_and(|open| matches!(open.hold, Some(Hold::Settling(_))));
-            (matches!(key, Key::Frr(FrrKey::Vrf(_))) && waits).then_some(*part)
+        let down = self.wished.iter().filter_map(|wished| {
+            let Object::Frr(FrrObject::Vrf(vrf)) = &*wished.object else { return None };
+            let open = self.open.get(&FrrKey::Vrf(vrf.vrf).into())?;
+            matches!(open.hold, Some(Hold::Settling(_))).then_some(wished.part())
         });
         let frames = down.filter_map(|part| Some((part, &self.slices.get(&Some(part))?.frame)));
         let links = frames.flat_map(|(part, frame)| frame.iter().map(move |key| (part, key)));
         let standing = links.filter(|(_, key)| matches!(key, Key::Kernel(KernelKey::Link(_))));
         standing
-            .filter_map(|(part, key)| Some((key.clone(), part, (*self.wished.get(key)?.1).clone())))
+            .filter_map(|(part, key)| Some((key.clone(), part, (*self.wished.get(key)?.object).clone())))
             .collect()
     }
 
     /// The host addresses that stand as wished, by tenant; those of the BGP mode are its base's.
     fn standing_hosts(&self) -> BTreeMap<Part, BTreeSet<IpAddr>> {
         let mut hosts: BTreeMap<Part, BTreeSet<IpAddr>> = BTreeMap::new();
-        for (key, (part, object)) in &self.wished {
-            let is_subnet = matches!(&**object, Object::Kernel(KernelObject::Address(address))
+        for wished in self.wished.iter() {
+            let (part, object) = (wished.part(), &*wished.object);
+            let is_subnet = matches!(object, Object::Kernel(KernelObject::Address(address))
                 if *address != Address::host(address.dev, address.ip));
             if let Some(ip) = exposed::attracts(object)
                 && !is_subnet
-                && !self.open.contains_key(key)
+                && !self.open.contains_key(&object.key())
             {
                 hosts.entry(part.vni().map_or(Part::Base, Part::Vni)).or_default().insert(ip);
             }

@@ -30,14 +30,15 @@ impl Core {
     pub fn advertised(&self) -> (usize, Vec<Leaving>) {
         let mut count = 0;
         let mut leaving = Vec::new();
-        for (key, object) in &self.actual {
+        for object in self.actual.iter() {
             let Some(ip) = exposed::attracts(object) else { continue };
-            let Owner::Part(part) = owner(object, &self.actual, &self.ledger, self.part_of(key)) else {
+            let key = object.key();
+            let Owner::Part(part) = owner(object, &self.actual, &self.ledger, self.part_of(&key)) else {
                 continue;
             };
             count += 1;
-            if !self.wished.contains_key(key) {
-                leaving.push(Leaving { key: key.clone(), part, ip });
+            if !self.wished.has(&key) {
+                leaving.push(Leaving { key, part, ip });
             }
         }
         (count, leaving)

@@ -175,7 +175,7 @@ impl Core {
         if turn == Turn::Now {
             return false;
         }
-        let wished = self.wished.get(key).map(|(_, wished)| &**wished);
+        let wished = self.wished.get(key).map(|wished| &*wished.object);
         let object = wished.or_else(|| self.actual(key));
         let object = object.map(ToString::to_string).unwrap_or_default();
         if let Some(mut open) = self.open.remove(key) {

@@ -55,9 +55,9 @@ impl Core {
         let (tries, losses) = before.as_ref().map_or((0, 0), |open| (open.tries, open.losses));
         let since = before.as_ref().map(|open| open.revision);
         let drifted = drifts || before.as_ref().is_some_and(|open| open.drifted);
-        let stood = drifts && self.wished.contains_key(key) || before.as_ref().is_some_and(|open| open.stood);
+        let stood = drifts && self.wished.has(key) || before.as_ref().is_some_and(|open| open.stood);
         let Some(found) = self.assess(key, stood) else {
-            if !self.wished.contains_key(key) && !self.actual.contains_key(key) {
+            if !self.wished.has(key) && !self.actual.has(key) {
                 self.former.remove(key);
                 self.brake.let_go(key);
             }
@@ -135,23 +135,24 @@ impl Core {
             return Some(assessment);
         }
         let actual = self.actual(key);
-        if let Some((part, wished)) = self.wished.get(key) {
+        if let Some(entry) = self.wished.get(key) {
+            let (part, wished) = (entry.part(), &*entry.object);
             let hold = match actual {
                 None => missing(wished),
                 Some(_) if self.steps_back(wished) => None,
-                Some(actual) => match compare(wished, actual, self.past(*part, stood)) {
+                Some(actual) => match compare(wished, actual, self.past(part, stood)) {
                     Verdict::Same => return None,
                     Verdict::Change | Verdict::Rebuild => None,
                     Verdict::Settling(reason) => Some(Hold::Settling(reason)),
                     Verdict::Clash(reason) => Some(Hold::Clash(reason)),
                 },
             };
-            let rank = match (&hold, &**wished) {
+            let rank = match (&hold, wished) {
                 // A VRF without its VNI waits for this.
                 (Some(Hold::Clash(_)), Object::Frr(FrrObject::Bgp(_))) => order::INSTANCE_FIRST,
                 _ => self.build_rank(wished),
             };
-            return Some(Assessment { slice: Some(*part), side: Side::Build, rank, hold });
+            return Some(Assessment { slice: Some(part), side: Side::Build, rank, hold });
         }
         let Some(actual) = actual else {
             let (part, _) = self.device_to_let_go(key)?;
@@ -186,7 +187,7 @@ impl Core {
     /// What stands as wished, or is gone as wished, is open all the same while it is to be told again.
     fn assess_untold(&self, key: &Key) -> Option<Assessment> {
         let (part, object) = self.untold.get(key)?;
-        let (side, rank) = match self.wished.contains_key(key) {
+        let (side, rank) = match self.wished.has(key) {
             true => (Side::Build, order::build(object)),
             false => (Side::Remove, order::remove(object)),
         };
@@ -214,12 +215,13 @@ impl Core {
         let has_vni = matches!(self.actual(&Key::Frr(FrrKey::Vrf(vrf.vrf))),
             Some(Object::Frr(FrrObject::Vrf(seen))) if seen.vni.is_some());
         let instance = Key::Frr(FrrKey::Bgp(vrf.vrf));
-        let Some((part, wished)) = self.wished.get(&instance).filter(|_| has_vni) else {
+        let Some(entry) = self.wished.get(&instance).filter(|_| has_vni) else {
             return false;
         };
+        let (part, wished) = (entry.part(), &*entry.object);
         match self.actual(&instance) {
-            None => matches!(&**wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
-            Some(actual) => matches!(compare(wished, actual, self.past(*part, false)), Verdict::Clash(_)),
+            None => matches!(wished, Object::Frr(FrrObject::Bgp(bgp)) if self.node.instance_first(bgp)),
+            Some(actual) => matches!(compare(wished, actual, self.past(part, false)), Verdict::Clash(_)),
         }
     }
 
@@ -234,7 +236,7 @@ impl Core {
             };
             return Some(Operation { verb, object: object.clone() });
         }
-        let Some((part, wished)) = self.wished.get(key) else {
+        let Some(entry) = self.wished.get(key) else {
             return match actual {
                 // FRR's VRF goes in two steps.
                 Some(Object::Frr(FrrObject::Vrf(vrf))) if vrf.vni.is_some() => without_vni(actual?),
@@ -245,16 +247,17 @@ impl Core {
                 }
             };
         };
+        let (part, wished) = (entry.part(), &*entry.object);
         let Some(actual) = actual else {
-            return Some(Operation { verb: Verb::Create, object: (**wished).clone() });
+            return Some(Operation { verb: Verb::Create, object: wished.clone() });
         };
         if self.steps_back(wished) {
             return without_vni(actual);
         }
         let stood = self.open.get(key).is_some_and(|open| open.stood);
-        match compare(wished, actual, self.past(*part, stood)) {
+        match compare(wished, actual, self.past(part, stood)) {
             Verdict::Rebuild => Some(Operation { verb: Verb::Remove, object: actual.clone() }),
-            _ => Some(Operation { verb: Verb::Update, object: (**wished).clone() }),
+            _ => Some(Operation { verb: Verb::Update, object: wished.clone() }),
         }
     }
 }

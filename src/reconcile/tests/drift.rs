@@ -167,7 +167,7 @@ fn who_removes_it_again_and_again_is_not_raced() {
     rig.run();
     rig.peers.journal.clear();
     let key: Key = address("lo-1001", "20.0.0.10").into();
-    let mut removed = |rig: &mut Rig| {
+    let removed = |rig: &mut Rig| {
         rig.peers.take(&key);
         rig.run();
         rig.now += Duration::from_millis(50);
