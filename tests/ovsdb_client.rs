@@ -145,7 +145,7 @@ async fn rows_come_change_and_go() {
     );
     client.until("p1 has a tag", |ports| ports.iter().any(|(_, port)| port.tag == Some(5))).await;
     let port = client.port("p1");
-    assert_eq!(port.mac, ["b".into(), "c".into()]);
+    assert_eq!(port.mac.iter().collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(port.external_ids.get("neutron_bgpvpn:vni"), Some("1002"));
 
     server

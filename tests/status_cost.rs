@@ -28,7 +28,7 @@ fn pairs(list: &[(&str, &str)]) -> Pairs {
 }
 
 fn port(name: &str, kind: &str, datapath: Uuid, mac: &str) -> PortBinding {
-    let (logical_port, kind, mac) = (name.into(), kind.into(), vec![mac.into()]);
+    let (logical_port, kind, mac) = (name.into(), kind.into(), [mac].iter().collect());
     PortBinding { logical_port, kind, datapath, mac, ..PortBinding::default() }
 }
 

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use crate::{
     model::{MacAddr, Prefix},
-    ovsdb::tables::{CIDRS, PortBinding},
+    ovsdb::{
+        tables::{CIDRS, PortBinding},
+        value::Strings,
+    },
 };
 
 /// A router port's addresses: `MAC IP/len IP/len ..`.
@@ -17,7 +20,7 @@ pub struct RouterAddresses {
 }
 
 /// Reads a router port's `mac`; a text that is none of it is the reason why not.
-pub fn router(mac: &[Box<str>]) -> Result<RouterAddresses, String> {
+pub fn router(mac: &Strings) -> Result<RouterAddresses, String> {
     let mut words = mac.iter().flat_map(|element| element.split_ascii_whitespace());
     let first = words.next().ok_or("its mac column is empty")?;
     let mac = first.parse().map_err(|error| format!("its mac column begins with {first:?}: {error}"))?;
@@ -41,22 +44,22 @@ pub fn workload(row: &PortBinding) -> impl Iterator<Item = (Option<MacAddr>, IpA
         let words = first.filter(|_| mac.is_none()).into_iter().chain(words);
         words.filter_map(move |word| Some((mac, word.parse().ok()?)))
     });
-    let given = row.external_ids.get(CIDRS).filter(|_| is_unknown(&row.mac)).unwrap_or_default();
+    let given = row.external_ids.get(CIDRS).filter(|_| is_unknown(row.mac.iter())).unwrap_or_default();
     let given = given.split_ascii_whitespace().filter_map(|word| word.parse::<Prefix>().ok());
     known.chain(given.map(|prefix| (None, prefix.addr())))
 }
 
 /// OVN knows no address of a port with this `mac` column.
-pub fn is_unknown(mac: &[impl AsRef<str>]) -> bool {
-    matches!(mac, [alone] if alone.as_ref() == "unknown")
+pub fn is_unknown<'a>(mac: impl IntoIterator<Item = &'a str>) -> bool {
+    mac.into_iter().eq(["unknown"])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn column(elements: &[&str]) -> Vec<Box<str>> {
-        elements.iter().map(|element| (*element).into()).collect()
+    fn column(elements: &[&str]) -> Strings {
+        elements.iter().collect()
     }
 
     #[test]

@@ -4,12 +4,16 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+mod strings;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserializer, de::Error};
 use uuid::Uuid;
 
-use decode::{Atoms, Map};
+use decode::{Atoms, Map, Text, Texts};
 pub use encode::Value;
+pub use strings::Strings;
 
 /// How the value of a column is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +134,21 @@ impl<T: Atom> Column for Vec<T> {
     }
 }
 
+/// A set of strings, likewise.
+impl Column for Strings {
+    fn read<'de, D: Deserializer<'de>>(&mut self, value: D, how: Read) -> Result<(), D::Error> {
+        let texts = value.deserialize_any(Texts)?;
+        let texts = texts.iter().map(|Text(text)| &**text);
+        *self = match how {
+            Read::Whole => texts.collect(),
+            Read::Difference => toggle(self.iter(), texts).into_iter().collect(),
+        };
+        Ok(())
+    }
+}
+
 /// What is in only one of two sorted sets.
-fn toggle<T: Ord>(old: Vec<T>, difference: Vec<T>) -> Vec<T> {
+fn toggle<T: Ord>(old: impl IntoIterator<Item = T>, difference: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut all: Vec<T> = old.into_iter().chain(difference).collect();
     all.sort();
     let mut kept: Vec<T> = Vec::with_capacity(all.len());
@@ -144,24 +161,25 @@ fn toggle<T: Ord>(old: Vec<T>, difference: Vec<T>) -> Vec<T> {
     kept
 }
 
-/// A map of strings, or the part of one that is of interest: sorted pairs.
+/// A map of strings, or the part of one that is of interest: each key, in their order, and its value behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Pairs(Vec<(Box<str>, Box<str>)>);
+pub struct Pairs(Strings);
 
 impl Pairs {
     /// The value of this key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|at| &*self.0[at].1)
+        self.iter().find(|(held, _)| *held == key).map(|(_, value)| value)
     }
 
     /// All pairs by ascending key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (&**key, &**value))
+        let mut strings = self.0.iter();
+        std::iter::from_fn(move || Some((strings.next()?, strings.next()?)))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.iter().count()
     }
 
     /// Whether there are none.
@@ -179,23 +197,32 @@ impl Pairs {
         let mut pairs = value.deserialize_seq(Map(keep))?;
         pairs.sort();
         if let Some(twice) = pairs.windows(2).find(|two| two[0].0 == two[1].0) {
-            return Err(D::Error::custom(format!("the key {:?} is there twice", twice[0].0)));
+            return Err(D::Error::custom(format!("the key {:?} is there twice", twice[0].0.0)));
         }
-        match how {
-            Read::Whole => self.0 = pairs,
-            Read::Difference => pairs.into_iter().for_each(|pair| self.change(pair)),
-        }
-        self.0.shrink_to_fit();
+        let pairs = pairs.iter().map(|(Text(key), Text(value))| (&**key, &**value));
+        *self = match how {
+            Read::Whole => Self::sorted(pairs),
+            Read::Difference => Self::sorted(self.changed(pairs)),
+        };
         Ok(())
     }
 
-    /// A pair in a difference: the same pair is gone, another value is the new one.
-    fn change(&mut self, (key, value): (Box<str>, Box<str>)) {
-        match self.0.binary_search_by(|(k, _)| k.cmp(&key)) {
-            Ok(at) if self.0[at].1 == value => drop(self.0.remove(at)),
-            Ok(at) => self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (key, value)),
+    fn sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
+    }
+
+    /// Of a pair in a difference: the same pair is gone, another value is the new one.
+    fn changed<'a>(
+        &'a self,
+        difference: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> BTreeMap<&'a str, &'a str> {
+        let mut changed = BTreeMap::from_iter(self.iter());
+        for (key, value) in difference {
+            if changed.insert(key, value) == Some(value) {
+                changed.remove(key);
+            }
         }
+        changed
     }
 }
 
@@ -208,14 +235,13 @@ impl Column for Pairs {
 impl FromIterator<(Box<str>, Box<str>)> for Pairs {
     /// Of pairs with the same key the last one stays.
     fn from_iter<I: IntoIterator<Item = (Box<str>, Box<str>)>>(pairs: I) -> Self {
-        Self(std::collections::BTreeMap::from_iter(pairs).into_iter().collect())
+        let pairs = BTreeMap::from_iter(pairs);
+        Self::sorted(pairs.iter().map(|(key, value)| (&**key, &**value)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -240,7 +266,9 @@ mod tests {
         assert_eq!(whole::<Option<bool>>(json!(true)), Ok(Some(true)));
         assert_eq!(whole::<Option<u16>>(json!(["set", [7]])), Ok(Some(7)));
         assert_eq!(whole::<Option<i64>>(json!(-1)), Ok(Some(-1)));
-        assert_eq!(whole::<Vec<Box<str>>>(json!(["set", ["b", "a"]])), Ok(vec!["a".into(), "b".into()]));
+        assert_eq!(whole::<Strings>(json!(["set", ["b", "a"]])), Ok(["a", "b"].iter().collect()));
+        assert_eq!(whole::<Strings>(json!("a")), Ok(["a"].iter().collect()));
+        assert_eq!(whole::<Strings>(json!(["set", []])), Ok(Strings::default()));
     }
 
     #[test]
@@ -250,6 +278,10 @@ mod tests {
             (whole::<u16>(json!(["set", []])).map(drop), "not an integer from 0 to 65535"),
             (whole::<Option<u16>>(json!(["set", [1, 2]])).map(drop), "2 values where one at most is due"),
             (whole::<Vec<bool>>(json!(["set", [true, true]])).map(drop), "there twice"),
+            (whole::<Strings>(json!(["set", ["a", "a"]])).map(drop), "there twice"),
+            (whole::<Strings>(json!(["set", ["a", 1]])).map(drop), "a string"),
+            (whole::<Strings>(json!(["uuid", Uuid::nil().to_string()])).map(drop), "where a string is due"),
+            (whole::<Strings>(json!(1)).map(drop), "a string or a set of such"),
             (whole::<Vec<bool>>(json!(["set"])).map(drop), "the elements of a set is missing"),
             (whole::<Vec<bool>>(json!(["set", [], []])).map(drop), "invalid length"),
             (whole::<Vec<bool>>(json!({})).map(drop), "a boolean or a set of such"),
@@ -303,6 +335,17 @@ mod tests {
             let before: Vec<i64> = old.iter().copied().collect();
             let after = taken(before, json!(["set", difference]), Read::Difference);
             prop_assert_eq!(after, Ok(new.into_iter().collect::<Vec<_>>()));
+        }
+
+        #[test]
+        fn so_is_a_set_of_strings(
+            old in prop::collection::btree_set("[a-c:1]{0,2}", 0..12),
+            new in prop::collection::btree_set("[a-c:1]{0,2}", 0..12),
+        ) {
+            let difference: Vec<_> = old.symmetric_difference(&new).collect();
+            let before: Strings = old.iter().collect();
+            let after = taken(before, json!(["set", difference]), Read::Difference);
+            prop_assert_eq!(after, Ok(new.iter().collect()));
         }
 
         #[test]

@@ -190,7 +190,7 @@ impl Cloud {
             kind: "chassisredirect".into(),
             datapath: uuid_of(spec.router),
             chassis: spec.chassis.map(uuid_of),
-            mac: vec![spec.mac.into()],
+            mac: [spec.mac].iter().collect(),
             options: pairs(&[("distributed-port", router_port.as_str())]),
             ..PortBinding::default()
         });
@@ -215,7 +215,7 @@ impl Cloud {
             logical_port: name.into(),
             kind: "patch".into(),
             datapath: uuid_of(datapath),
-            mac: mac.iter().map(|mac| (*mac).into()).collect(),
+            mac: mac.iter().collect(),
             options: pairs(options),
             external_ids,
             nat_addresses,
@@ -229,14 +229,14 @@ impl Cloud {
             logical_port: name.into(),
             datapath: uuid_of(network),
             chassis: chassis.map(uuid_of),
-            mac: mac.iter().map(|mac| (*mac).into()).collect(),
+            mac: mac.iter().collect(),
             ..PortBinding::default()
         });
     }
 
     /// The `nat_addresses` of a port are these.
     pub fn nat(&mut self, name: &str, entries: &[&str]) {
-        self.edit(name, |row| row.nat_addresses = entries.iter().map(|entry| (*entry).into()).collect());
+        self.edit(name, |row| row.nat_addresses = entries.iter().collect());
     }
 
     /// The external_ids of a port are these.

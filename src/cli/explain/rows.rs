@@ -16,6 +16,7 @@ use crate::{
     ovsdb::{
         row::{RawRow, Row as Typed},
         tables::{CIDRS, DatapathGroup, LoadBalancer, LogicalRouter, LogicalRouterPort, Nat},
+        value::Strings,
     },
     southbound::Balancers,
 };
@@ -57,7 +58,7 @@ pub struct Port {
     /// `mac`, split into words; behind `unknown` alone the addresses that Neutron knows.
     pub mac: Vec<String>,
     /// `nat_addresses`.
-    pub nat: Vec<Box<str>>,
+    pub nat: Strings,
     /// `tag`.
     pub tag: Option<u16>,
     row: Row,
@@ -122,20 +123,15 @@ impl Rows {
     /// Takes a port over.
     pub fn add(&mut self, row: Row) {
         let mac = row.get("mac").map(strings).unwrap_or_default();
-        let given = entry(&row, "external_ids", CIDRS).filter(|_| port::is_unknown(&mac));
+        let given =
+            entry(&row, "external_ids", CIDRS).filter(|_| port::is_unknown(mac.iter().map(String::as_str)));
         let words = mac.iter().chain(&given).flat_map(|words| words.split_whitespace());
         let port = Port {
             name: text(&row, "logical_port").unwrap_or_default(),
             kind: text(&row, "type").unwrap_or_default(),
             datapath: text(&row, "datapath").unwrap_or_default(),
             chassis: text(&row, "chassis"),
-            nat: row
-                .get("nat_addresses")
-                .map(strings)
-                .unwrap_or_default()
-                .into_iter()
-                .map(Into::into)
-                .collect(),
+            nat: row.get("nat_addresses").map(strings).unwrap_or_default().iter().collect(),
             tag: text(&row, "tag").and_then(|tag| tag.parse().ok()).filter(|tag| *tag != 0),
             mac: words.map(str::to_owned).collect(),
             row,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::MacAddr;
+use crate::{model::MacAddr, ovsdb::value::Strings};
 
 /// One entry: `MAC IP.. [is_chassis_resident("PORT")]`.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Entry<'a> {
 }
 
 /// The entries that can be read; `router` and what northd would not write are none.
-pub fn entries(column: &[Box<str>]) -> impl Iterator<Item = Entry<'_>> {
-    column.iter().filter_map(|text| entry(text))
+pub fn entries(column: &Strings) -> impl Iterator<Item = Entry<'_>> {
+    column.iter().filter_map(entry)
 }
 
 fn entry(text: &str) -> Option<Entry<'_>> {

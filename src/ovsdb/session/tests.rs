@@ -78,10 +78,8 @@ fn port<'p>(ports: &'p Replica<PortBinding>, name: &str) -> &'p PortBinding {
 fn rows_of_a_real_server_are_read() {
     let (mut session, mut ports) = live();
     let p1 = port(&ports, "p-1");
-    assert_eq!(
-        p1.mac,
-        ["fa:16:3e:00:00:02 10.0.0.1/24".into(), "fa:16:3e:00:00:03 10.0.0.9 2001:db8::9".into()]
-    );
+    let macs: Vec<_> = p1.mac.iter().collect();
+    assert_eq!(macs, ["fa:16:3e:00:00:02 10.0.0.1/24", "fa:16:3e:00:00:03 10.0.0.9 2001:db8::9"]);
     let annotations: Vec<_> = p1.external_ids.iter().collect();
     let expected =
         [("neutron:cidrs", "10.0.0.1/24"), ("neutron_bgpvpn:as", "64999"), ("neutron_bgpvpn:vni", "1001")];
@@ -95,12 +93,12 @@ fn rows_of_a_real_server_are_read() {
     assert_eq!(ports.len(), 3);
     take(&mut ports, &told(&mut session, golden!("update3-modify")).unwrap());
     let p1 = port(&ports, "p-1");
-    assert_eq!(p1.mac, ["fa:16:3e:00:00:02 10.0.0.1/24".into(), "unknown".into()]);
+    assert_eq!(p1.mac.iter().collect::<Vec<_>>(), ["fa:16:3e:00:00:02 10.0.0.1/24", "unknown"]);
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:vni"), Some("1002"));
     assert_eq!(p1.external_ids.get("neutron_bgpvpn:type"), Some("l3"));
     assert_eq!(p1.tag, Some(7));
     let gateway = port(&ports, "cr-lrp-1");
-    assert_eq!((gateway.chassis, &gateway.mac[..]), (None, &[][..]));
+    assert!(gateway.chassis.is_none() && gateway.mac.is_empty());
     take(&mut ports, &told(&mut session, golden!("update3-delete")).unwrap());
     assert_eq!(ports.len(), 2);
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::ovsdb::{
     row::{Row, skip},
-    value::{Column, Pairs, Read},
+    value::{Column, Pairs, Read, Strings},
 };
 
 /// The key of `external_ids` under which Neutron says which addresses a port has, each with the length of its subnet.
@@ -25,7 +25,7 @@ pub struct PortBinding {
     /// Where it is bound.
     pub chassis: Option<Uuid>,
     /// Each `MAC [IP[/LEN]..]`, `unknown` or `dynamic`.
-    pub mac: Vec<Box<str>>,
+    pub mac: Strings,
     /// Only `distributed-port`, `peer`, `chassis-redirect-port`, `network_name`, `dynamic-routing` and
     /// `dynamic-routing-vrf-name`.
     pub options: Pairs,
@@ -34,7 +34,7 @@ pub struct PortBinding {
     /// VLAN of a localnet port.
     pub tag: Option<u16>,
     /// Each `MAC IP.. [is_chassis_resident(..)]`.
-    pub nat_addresses: Vec<Box<str>>,
+    pub nat_addresses: Strings,
 }
 
 impl Row for PortBinding {

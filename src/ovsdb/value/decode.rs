@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Atom;
 
 /// A string of the frame, borrowed where it holds no escapes.
-#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(transparent)]
 pub(in crate::ovsdb) struct Text<'a>(#[serde(borrow)] pub(in crate::ovsdb) Cow<'a, str>);
 
@@ -92,9 +92,7 @@ impl<'de, T: Atom> Visitor<'de> for SetElements<T> {
             atoms.push(atom);
         }
         atoms.sort();
-        if atoms.windows(2).any(|two| two[0] == two[1]) {
-            return Err(A::Error::custom("an element of a set is there twice"));
-        }
+        all_differ(&atoms)?;
         Ok(atoms)
     }
 }
@@ -140,6 +138,44 @@ impl<'de, T: Atom> Visitor<'de> for OneAtom<T> {
     }
 }
 
+/// A string or a `["set", ..]` of them, sorted.
+pub(super) struct Texts;
+
+impl<'de> Visitor<'de> for Texts {
+    type Value = Vec<Text<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a set of such")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(vec![Text(Cow::Borrowed(text))])
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(vec![Text(Cow::Owned(text.to_owned()))])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let tag: Text<'de> = next(&mut seq, "the tag of a value")?;
+        if tag.0 != "set" {
+            return Err(A::Error::custom(format!("the tag {:?} where a string is due", tag.0)));
+        }
+        let mut texts: Vec<Text<'de>> = next(&mut seq, "the elements of a set")?;
+        texts.sort();
+        all_differ(&texts)?;
+        Ok(texts)
+    }
+}
+
+/// Of sorted elements of a set none is there twice.
+fn all_differ<T: PartialEq, E: Error>(elements: &[T]) -> Result<(), E> {
+    match elements.windows(2).any(|two| two[0] == two[1]) {
+        true => Err(E::custom("an element of a set is there twice")),
+        false => Ok(()),
+    }
+}
+
 fn uuid_atom<'de, T: Atom, A: SeqAccess<'de>>(tag: &str, seq: &mut A) -> Result<T, A::Error> {
     if tag != "uuid" {
         return Err(A::Error::custom(format!("the tag {tag:?} where {} is due", T::KIND)));
@@ -153,7 +189,7 @@ fn uuid_atom<'de, T: Atom, A: SeqAccess<'de>>(tag: &str, seq: &mut A) -> Result<
 pub(super) struct Map(pub(super) fn(&str) -> bool);
 
 impl<'de> Visitor<'de> for Map {
-    type Value = Vec<(Box<str>, Box<str>)>;
+    type Value = Vec<(Text<'de>, Text<'de>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
@@ -172,7 +208,7 @@ impl<'de> Visitor<'de> for Map {
 struct MapPairs(fn(&str) -> bool);
 
 impl<'de> DeserializeSeed<'de> for MapPairs {
-    type Value = Vec<(Box<str>, Box<str>)>;
+    type Value = Vec<(Text<'de>, Text<'de>)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
@@ -180,7 +216,7 @@ impl<'de> DeserializeSeed<'de> for MapPairs {
 }
 
 impl<'de> Visitor<'de> for MapPairs {
-    type Value = Vec<(Box<str>, Box<str>)>;
+    type Value = Vec<(Text<'de>, Text<'de>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of pairs of strings")
@@ -188,9 +224,9 @@ impl<'de> Visitor<'de> for MapPairs {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut kept = Vec::new();
-        while let Some((key, value)) = seq.next_element::<(Text<'de>, Text<'de>)>()? {
-            if (self.0)(&key.0) {
-                kept.push((key.0.into(), value.0.into()));
+        while let Some(pair) = seq.next_element::<(Text<'de>, Text<'de>)>()? {
+            if (self.0)(&pair.0.0) {
+                kept.push(pair);
             }
         }
         Ok(kept)
