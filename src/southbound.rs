@@ -6,6 +6,7 @@
 
 mod balancers;
 pub mod feed;
+mod names;
 
 use std::{
     borrow::Borrow,
@@ -15,6 +16,7 @@ use std::{
 use uuid::Uuid;
 
 pub use balancers::Balancers;
+use names::Names;
 
 use crate::{northbound::Translations, ovsdb::tables::PortBinding};
 
@@ -93,7 +95,7 @@ impl Touched {
 #[derive(Debug, Default)]
 pub struct Replica {
     ports: HashMap<Uuid, PortBinding>,
-    by_name: HashMap<Box<str>, Uuid>,
+    by_name: Names,
     patches: HashMap<Uuid, BTreeSet<Uuid>>,
     localnets: HashMap<Uuid, BTreeSet<Uuid>>,
     workloads: HashMap<Uuid, HashSet<Uuid>>,
@@ -114,6 +116,7 @@ impl Replica {
         self.remove_port(uuid);
         self.index(uuid, &row);
         self.ports.insert(uuid, row);
+        self.by_name.put(uuid, &self.ports);
     }
 
     /// A port's row cannot be read: it counts as not there, until it comes whole again.
@@ -132,10 +135,7 @@ impl Replica {
         self.aside.remove(&uuid);
         let row = self.ports.remove(&uuid)?;
         self.touch(uuid, &row);
-        // A renamed or replaced port may have taken the name already.
-        if self.by_name.get(&row.logical_port) == Some(&uuid) {
-            self.by_name.remove(&row.logical_port);
-        }
+        self.by_name.remove(&row.logical_port, uuid);
         match sort(&row) {
             Sort::Patch => {
                 drop_from(&mut self.patches, row.datapath, |set| set.remove(&uuid), BTreeSet::is_empty)
@@ -158,7 +158,6 @@ impl Replica {
 
     fn index(&mut self, uuid: Uuid, row: &PortBinding) {
         self.touch(uuid, row);
-        self.by_name.insert(row.logical_port.clone(), uuid);
         match sort(row) {
             Sort::Patch => drop(self.patches.entry(row.datapath).or_default().insert(uuid)),
             Sort::Localnet => drop(self.localnets.entry(row.datapath).or_default().insert(uuid)),
@@ -207,14 +206,14 @@ impl Replica {
     /// Whether this new row is not bound and stands for one of another uuid that was: a database made anew is filled by
     /// northd first, and by who binds after.
     fn was_bound_before(&self, uuid: &Uuid, row: &PortBinding) -> bool {
-        let before = self.by_name.get(&row.logical_port).filter(|before| *before != uuid);
-        row.chassis.is_none()
-            && before.is_some_and(|before| self.ports.get(before).is_some_and(|row| row.chassis.is_some()))
+        let before = self.by_name.get(&row.logical_port, &self.ports);
+        let other = before.filter(|(before, _)| *before != uuid);
+        row.chassis.is_none() && other.is_some_and(|(_, before)| before.chassis.is_some())
     }
 
     /// Whether a port's row was made anew when everything was given anew, and nobody had bound it yet.
     pub fn is_unclaimed(&self, name: &str) -> bool {
-        self.by_name.get(name).is_some_and(|uuid| self.unclaimed.contains(uuid))
+        self.by_name.get(name, &self.ports).is_some_and(|(uuid, _)| self.unclaimed.contains(uuid))
     }
 
     /// A chassis came or changed.
@@ -263,7 +262,7 @@ impl Replica {
 
     /// The port of this name.
     pub fn port(&self, name: &str) -> Option<&PortBinding> {
-        self.by_name.get(name).and_then(|uuid| self.ports.get(uuid))
+        self.by_name.get(name, &self.ports).map(|(_, row)| row)
     }
 
     /// All gateways' names, in order.
