@@ -138,13 +138,6 @@ struct Merged {
     problems: Vec<Problem>,
 }
 
-/// The claims of one workload port.
-#[derive(Debug, Default)]
-struct Workload {
-    claims: Vec<(Vni, IpAddr)>,
-    strays: Vec<IpAddr>,
-}
-
 /// The incremental computation with what it has computed.
 #[derive(Debug)]
 pub struct Intent {
@@ -164,9 +157,9 @@ pub struct Intent {
     ovn_vrfs: BTreeMap<Vni, BTreeSet<Box<str>>>,
     merged: BTreeMap<Vni, Merged>,
     exposures: BTreeMap<Uuid, BTreeSet<(Vni, Prefix)>>,
-    workloads: HashMap<Uuid, Workload>,
-    /// Those of them that have strays.
-    strayed: BTreeSet<Uuid>,
+    /// What a workload port claims, and its addresses that no subnet holds.
+    workloads: HashMap<Uuid, Box<[(Vni, IpAddr)]>>,
+    strays: BTreeMap<Uuid, Box<[IpAddr]>>,
     /// How many ports have an address.
     claims: HashMap<(Vni, IpAddr), u32>,
     /// Of a VNI's addresses, those within its limit; of these, those within the node's.
@@ -194,7 +187,7 @@ impl Intent {
             merged: BTreeMap::new(),
             exposures: BTreeMap::new(),
             workloads: HashMap::new(),
-            strayed: BTreeSet::new(),
+            strays: BTreeMap::new(),
             claims: HashMap::new(),
             per_vni: BTreeMap::new(),
             on_node: Limited::new(limits.per_node),
@@ -337,7 +330,7 @@ impl Intent {
 
     /// Workload ports with addresses outside every subnet of their router.
     pub fn strays(&self) -> impl Iterator<Item = (Uuid, &[IpAddr])> {
-        self.strayed.iter().filter_map(|uuid| Some((*uuid, &*self.workloads.get(uuid)?.strays)))
+        self.strays.iter().map(|(uuid, addresses)| (*uuid, &**addresses))
     }
 
     /// All that was looked at: what the Southbound is to be asked for.
@@ -412,25 +405,24 @@ impl Intent {
     }
 
     fn claim(&mut self, replica: &Replica, uuid: Uuid, delta: &mut Delta) {
-        let new = self.workload(replica, uuid);
-        let claims = new.claims.clone();
-        match new.strays.is_empty() {
-            true => self.strayed.remove(&uuid),
-            false => self.strayed.insert(uuid),
-        };
-        let old = match new.claims.is_empty() && new.strays.is_empty() {
-            true => self.workloads.remove(&uuid),
-            false => self.workloads.insert(uuid, new),
+        let (claims, strays) = self.workload(replica, uuid);
+        match strays.is_empty() {
+            true => self.strays.remove(&uuid),
+            false => self.strays.insert(uuid, strays.into()),
         };
         // What stays is claimed before it is let go, so that it never goes in between.
-        for claim in claims {
+        for &claim in &claims {
             let ports = self.claims.entry(claim).or_default();
             *ports += 1;
             if *ports == 1 {
                 self.claimed(claim, delta);
             }
         }
-        for claim in old.unwrap_or_default().claims {
+        let old = match claims.is_empty() {
+            true => self.workloads.remove(&uuid),
+            false => self.workloads.insert(uuid, claims.into()),
+        };
+        for claim in old.unwrap_or_default() {
             let Some(ports) = self.claims.get_mut(&claim) else { continue };
             *ports -= 1;
             if *ports == 0 {
@@ -473,25 +465,26 @@ impl Intent {
         }
     }
 
-    fn workload(&self, replica: &Replica, uuid: Uuid) -> Workload {
-        let mut found = Workload::default();
+    /// The claims of a workload port, and the addresses that are in no subnet.
+    fn workload(&self, replica: &Replica, uuid: Uuid) -> (Vec<(Vni, IpAddr)>, Vec<IpAddr>) {
+        let (mut claims, mut strays) = Default::default();
         let Some(row) = replica.get(&uuid).filter(|row| row.chassis.is_some()) else {
-            return found;
+            return (claims, strays);
         };
         let Some(exposures) = self.exposures.get(&row.datapath) else {
-            return found;
+            return (claims, strays);
         };
         for (_, address) in port::workload(row) {
             let inside = exposures.iter().filter(|(_, prefix)| prefix.contains(&address));
-            let before = found.claims.len();
-            found.claims.extend(inside.map(|(vni, _)| (*vni, address)));
-            if found.claims.len() == before {
-                found.strays.push(address);
+            let before = claims.len();
+            claims.extend(inside.map(|(vni, _)| (*vni, address)));
+            if claims.len() == before {
+                strays.push(address);
             }
         }
-        found.claims.sort_unstable();
-        found.claims.dedup();
-        found
+        claims.sort_unstable();
+        claims.dedup();
+        (claims, strays)
     }
 }
 
