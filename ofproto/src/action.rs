@@ -1,5 +1,7 @@
 //! Actions (7.2.5): what is done with a packet, OpenFlow's own and those of Nicira that the agent uses.
 
+use smallvec::SmallVec;
+
 use crate::{
     Field, Header,
     wire::{DecodeError, Reader, Unknown, pad, set_length},
@@ -88,9 +90,9 @@ impl Action {
         Self::Move { from: Span { field: from, offset: 0 }, to: Span { field: to, offset: 0 }, bits }
     }
 
-    pub(crate) fn read_all(mut reader: Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn read_all(mut reader: Reader<'_>) -> Result<SmallVec<[Self; 2]>, DecodeError> {
         // Most actions are 16 bytes long.
-        let mut actions = Vec::with_capacity(reader.left().div_ceil(16));
+        let mut actions = SmallVec::with_capacity(reader.left().div_ceil(16));
         while !reader.is_empty() {
             let (kind, body) = reader.tlv("action")?;
             actions.push(Self::read(kind, body)?);

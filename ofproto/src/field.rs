@@ -136,12 +136,15 @@ macro_rules! fields {
         }
 
         /// The length of the value of a known field, in bytes.
+        #[inline]
         pub(crate) fn width_of(header: Header) -> Option<usize> {
-            match header.field() {
-                _ if header.class() != BASIC => None,
-                $($number => Some(size_of::<<$type as Value>::Bytes>()),)*
-                _ => None,
-            }
+            const WIDTHS: [u8; 128] = {
+                let mut widths = [0; 128];
+                $(widths[$number] = size_of::<<$type as Value>::Bytes>() as u8;)*
+                widths
+            };
+            let width = WIDTHS.get(usize::from(header.field())).copied().unwrap_or_default();
+            (header.class() == BASIC && width != 0).then_some(width.into())
         }
     };
 }

@@ -134,14 +134,15 @@ impl OxmId {
 impl<'a> RawOxm<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let all = reader.rest();
-        let header = Header(reader.u32()?);
-        let mut body = reader.part(header.length(), "match field")?;
+        let mut ahead = *reader;
+        let header = Header(ahead.u32()?);
+        let bytes = reader.bytes(4 + header.length())?;
         let mut id = OxmId::of(header);
         if header.is_experimenter() {
+            let mut body = Reader::new(bytes, "match field");
+            body.skip(4)?;
             id.0 |= u64::from(body.u32()?);
         }
-        let bytes = all.get(..4 + header.length()).ok_or(DecodeError::Short("match field"))?;
         Ok(Self { header, id, bytes })
     }
 
@@ -162,10 +163,13 @@ impl<'a> RawOxm<'a> {
         if !self.header.has_mask() {
             return mask.is_empty();
         }
-        mask.len() == width
-            && mask.iter().any(|byte| *byte != 0)
-            && mask.iter().any(|byte| *byte != 0xff)
-            && value.iter().zip(mask).all(|(value, mask)| value & !mask == 0)
+        let (mut some, mut all, mut beside) = (0, 0xff, 0);
+        for (value, mask) in value.iter().zip(mask) {
+            some |= mask;
+            all &= mask;
+            beside |= value & !mask;
+        }
+        mask.len() == width && some != 0 && all != 0xff && beside == 0
     }
 }
 

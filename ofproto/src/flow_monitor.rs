@@ -58,7 +58,7 @@ pub enum FlowEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowUpdate {
     /// With what it is.
-    Full(ChangedFlow),
+    Full(Box<ChangedFlow>),
     /// By a request over this connection with this transaction id.
     Own(u32),
 }
@@ -167,7 +167,7 @@ impl FlowUpdate {
             reader.finish()?;
             return Ok(Self::Own(xid));
         }
-        ChangedFlow::read(FlowEvent::read(event)?, reader).map(Self::Full)
+        ChangedFlow::read(FlowEvent::read(event)?, reader).map(|flow| Self::Full(Box::new(flow)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Instructions (7.2.4): what a flow does with its packets.
 
+use smallvec::SmallVec;
+
 use crate::{
     Action,
     wire::{DecodeError, Reader, Unknown, set_length},
@@ -13,7 +15,7 @@ const APPLY_ACTIONS: u16 = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Instructions {
     /// Done at once, in this order.
-    pub apply: Vec<Action>,
+    pub apply: SmallVec<[Action; 2]>,
     /// The table that goes on with the packet.
     pub goto_table: Option<u8>,
     /// All others, in the order of their types.
@@ -22,8 +24,8 @@ pub struct Instructions {
 
 impl Instructions {
     /// Does these actions at once.
-    pub fn apply(actions: Vec<Action>) -> Self {
-        Self { apply: actions, ..Self::default() }
+    pub fn apply(actions: impl IntoIterator<Item = Action>) -> Self {
+        Self { apply: actions.into_iter().collect(), ..Self::default() }
     }
 
     pub(crate) fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {

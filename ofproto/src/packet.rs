@@ -83,7 +83,7 @@ impl PacketOut {
     pub(crate) fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
         let (buffer_id, in_port, length) = (reader.u32()?, reader.u32()?, reader.u16()?);
         reader.skip(6)?;
-        let actions = Action::read_all(reader.part(length.into(), "packet-out's actions")?)?;
+        let actions = Action::read_all(reader.part(length.into(), "packet-out's actions")?)?.into_vec();
         let data = reader.rest().to_vec();
         Ok(Self { buffer_id, in_port, actions, data })
     }

@@ -131,6 +131,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The parts of something of a fixed size, one behind the other.
+#[inline]
+pub(crate) fn joined<const N: usize, const P: usize>(parts: [&[u8]; P]) -> [u8; N] {
+    let mut all = [0; N];
+    let mut rest = &mut all[..];
+    for part in parts {
+        let (place, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = behind;
+    }
+    all
+}
+
 /// Writes zeros until what was written since `start` is a multiple of 8 bytes.
 pub(crate) fn pad(out: &mut Vec<u8>, start: usize) {
     let length = out.len() - start;

@@ -101,12 +101,12 @@ fn flows_are_known_in_all_their_parts() {
     assert_eq!((solicitations.cookie, solicitations.table, solicitations.priority), (0x3e6, 0, 1001));
     assert_eq!(solicitations.matches, matches);
     let controller = Action::Controller { max_len: NO_BUFFER, id: 998, reason: 1 };
-    assert_eq!(solicitations.instructions.apply, [Action::SetField(Field::eth_dst(answer)), controller]);
+    assert_eq!(solicitations.instructions.apply[..], [Action::SetField(Field::eth_dst(answer)), controller]);
 
     assert_eq!(arp.matches, from_router.clone().with(Field::eth_type(0x0806)).with(Field::arp_op(1)));
     let copy = Action::copy;
     assert_eq!(
-        arp.instructions.apply,
+        arp.instructions.apply[..],
         [
             copy(Header::NXM_ETH_SRC, Header::NXM_ETH_DST),
             Action::SetField(Field::eth_src(answer)),
@@ -125,7 +125,7 @@ fn flows_are_known_in_all_their_parts() {
         from_router.with(Field::eth_type(0x0800)).with(Field::any_vlan()).with(Field::ipv4_src(subnet));
     assert_eq!(redirect.matches, matches);
     let actions = [Action::PopVlan, Action::SetField(Field::eth_dst(answer)), Action::output(2)];
-    assert_eq!(redirect.instructions.apply, actions);
+    assert_eq!(redirect.instructions.apply[..], actions);
     assert_eq!((normal.cookie, normal.priority, &normal.matches), (0, 0, &Match::new()));
 }
 

@@ -87,7 +87,7 @@ fn instructions() -> impl Strategy<Value = Instructions> {
         option::of(unknown(Just(6))),
     );
     parts.prop_map(|(apply, goto_table, metadata, meter)| Instructions {
-        apply,
+        apply: apply.into(),
         goto_table,
         unknown: metadata.into_iter().chain(meter).collect(),
     })
@@ -148,7 +148,7 @@ fn flow_update() -> impl Strategy<Value = FlowUpdate> {
                 matches,
                 instructions,
             };
-            FlowUpdate::Full(flow)
+            FlowUpdate::Full(flow.into())
         },
     );
     prop_oneof![any::<u32>().prop_map(FlowUpdate::Own), full]

@@ -304,7 +304,7 @@ impl Session {
     fn flows_changed(&mut self, updates: Vec<FlowUpdate>) {
         let (bridge, cookies) = (self.bridge, self.cookies);
         let by_others = updates.into_iter().filter_map(|update| match update {
-            FlowUpdate::Full(flow) => watch::change(bridge, cookies, flow),
+            FlowUpdate::Full(flow) => watch::change(bridge, cookies, *flow),
             FlowUpdate::Own(_) => None,
         });
         self.changed(by_others.collect(), |reading| reading.flows_done);
