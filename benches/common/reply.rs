@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Instant};
 use bgp_agent::{
     ovsdb::{
         ClientEvent,
+        monitor::TableMonitor,
         row::Row,
         session::{Config, Session},
         tables::PortBinding,
@@ -26,15 +27,14 @@ pub struct Server {
 impl Server {
     /// A server with this cloud.
     pub fn new(cloud: Cloud) -> Self {
-        let columns: Vec<String> = [PortBinding::COLUMNS, PortBinding::OPTIONAL]
-            .concat()
-            .iter()
-            .map(|column| format!(r#""{column}":{{"type":"string"}}"#))
-            .collect();
-        let schema = format!(
-            r#"{{"name":"OVN_Southbound","version":"20.27.0","tables":{{"Port_Binding":{{"columns":{{{}}}}},"Chassis":{{"columns":{{"name":{{"type":"string"}}}}}}}}}}"#,
-            columns.join(",")
-        );
+        let column = |name: &&str| format!(r#""{name}":{{"type":"string"}}"#);
+        let table = |asked: TableMonitor| {
+            let columns: Vec<String> = [asked.columns, asked.optional].concat().iter().map(column).collect();
+            format!(r#""{}":{{"columns":{{{}}}}}"#, asked.table, columns.join(","))
+        };
+        let tables: Vec<String> = feed::monitors(None).into_iter().map(table).collect();
+        let schema =
+            format!(r#"{{"name":"OVN_Southbound","version":"20.27.0","tables":{{{}}}}}"#, tables.join(","));
         let answer = |id, result: &str| format!(r#"{{"id":{id},"result":{result},"error":null}}"#);
         let rows: Vec<String> = (0..)
             .zip(cloud.ports())
@@ -48,6 +48,7 @@ impl Server {
             rows: rows.len(),
         }
     }
+
     /// The agent's session, as far as the answer with all ports is the next thing that comes.
     pub fn greeted(&self) -> Session {
         let now = Instant::now();
