@@ -140,8 +140,8 @@ impl Column for Strings {
         let texts = value.deserialize_any(Texts)?;
         let texts = texts.iter().map(|Text(text)| &**text);
         *self = match how {
-            Read::Whole => texts.collect(),
-            Read::Difference => toggle(self.iter(), texts).into_iter().collect(),
+            Read::Whole => Self::packed(texts),
+            Read::Difference => Self::packed(toggle(self.iter(), texts).into_iter()),
         };
         Ok(())
     }
@@ -202,13 +202,13 @@ impl Pairs {
         let pairs = pairs.iter().map(|(Text(key), Text(value))| (&**key, &**value));
         *self = match how {
             Read::Whole => Self::sorted(pairs),
-            Read::Difference => Self::sorted(self.changed(pairs)),
+            Read::Difference => Self::sorted(self.changed(pairs).iter().map(|(key, value)| (*key, *value))),
         };
         Ok(())
     }
 
-    fn sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
+    fn sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        Self(Strings::packed(pairs.flat_map(|(key, value)| [key, value])))
     }
 
     /// Of a pair in a difference: the same pair is gone, another value is the new one.

@@ -8,6 +8,19 @@ use std::fmt;
 pub struct Strings(Box<str>);
 
 impl Strings {
+    /// These strings, in a piece of just their size.
+    pub fn packed<'a>(strings: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let digits = |text: &str| text.len().checked_ilog10().unwrap_or(0) as usize + 1;
+        let size = strings.clone().map(|text| digits(text) + 1 + text.len()).sum();
+        let mut packed = String::with_capacity(size);
+        for text in strings {
+            push_number(&mut packed, text.len());
+            packed.push(':');
+            packed.push_str(text);
+        }
+        Self(packed.into())
+    }
+
     /// The strings in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let mut rest = &*self.0;
@@ -27,16 +40,16 @@ impl Strings {
 
 impl<S: AsRef<str>> FromIterator<S> for Strings {
     fn from_iter<I: IntoIterator<Item = S>>(strings: I) -> Self {
-        let mut packed = String::new();
-        for text in strings {
-            let text = text.as_ref();
-            packed.reserve(text.len() + 4);
-            packed.push_str(&text.len().to_string());
-            packed.push(':');
-            packed.push_str(text);
-        }
-        Self(packed.into())
+        let strings = Vec::from_iter(strings);
+        Self::packed(strings.iter().map(AsRef::as_ref))
     }
+}
+
+fn push_number(out: &mut String, number: usize) {
+    if number >= 10 {
+        push_number(out, number / 10);
+    }
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 impl fmt::Debug for Strings {
@@ -52,6 +65,13 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn lengths_have_as_many_digits_as_they_need(length in prop_oneof![0..120usize, Just(999), Just(1000)]) {
+            let text = "x".repeat(length);
+            let packed = Strings::packed([&*text, ""].into_iter());
+            prop_assert_eq!(&*packed.0, format!("{length}:{text}0:"));
+        }
+
         #[test]
         fn what_is_put_in_comes_out(strings in prop::collection::vec("[a:1é\\PC]{0,12}", 0..6)) {
             let packed: Strings = strings.iter().collect();
