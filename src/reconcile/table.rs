@@ -12,15 +12,15 @@ use super::{
 };
 use crate::model::Vni;
 
-/// What has an object.
+/// What carries its key.
 pub trait Keyed {
-    /// The object that it is kept for.
-    fn object(&self) -> &Object;
+    /// That of its object.
+    fn key(&self) -> Key;
 }
 
 impl Keyed for Arc<Object> {
-    fn object(&self) -> &Object {
-        self
+    fn key(&self) -> Key {
+        Object::key(self)
     }
 }
 
@@ -56,8 +56,8 @@ impl Wished {
 }
 
 impl Keyed for Wished {
-    fn object(&self) -> &Object {
-        &self.object
+    fn key(&self) -> Key {
+        Object::key(&self.object)
     }
 }
 
@@ -77,7 +77,7 @@ impl<T> Default for Table<T> {
 impl<T: Keyed> Table<T> {
     /// What is there under this key.
     pub fn get(&self, key: &Key) -> Option<&T> {
-        self.rows.find(self.seed.hash_one(key), |row| row.object().key() == *key)
+        self.rows.find(self.seed.hash_one(key), |row| row.key() == *key)
     }
 
     /// Whether something is.
@@ -87,9 +87,9 @@ impl<T: Keyed> Table<T> {
 
     /// Puts it under its object's key; gives what was there before.
     pub fn put(&mut self, row: T) -> Option<T> {
-        let key = row.object().key();
-        let hash = |row: &T| self.seed.hash_one(row.object().key());
-        match self.rows.entry(self.seed.hash_one(&key), |row| row.object().key() == key, hash) {
+        let key = row.key();
+        let hash = |row: &T| self.seed.hash_one(row.key());
+        match self.rows.entry(self.seed.hash_one(&key), |row| row.key() == key, hash) {
             Entry::Occupied(mut held) => Some(std::mem::replace(held.get_mut(), row)),
             Entry::Vacant(free) => {
                 free.insert(row);
@@ -100,7 +100,7 @@ impl<T: Keyed> Table<T> {
 
     /// Takes what is there under this key away.
     pub fn take(&mut self, key: &Key) -> Option<T> {
-        let held = self.rows.find_entry(self.seed.hash_one(key), |row| row.object().key() == *key);
+        let held = self.rows.find_entry(self.seed.hash_one(key), |row| row.key() == *key);
         held.ok().map(|held| held.remove().0)
     }
 
@@ -111,7 +111,7 @@ impl<T: Keyed> Table<T> {
 
     /// The key of each.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        self.rows.iter().map(|row| row.object().key())
+        self.rows.iter().map(|row| row.key())
     }
 }
 
