@@ -133,6 +133,7 @@ fn assortment() -> Vec<FlowRule> {
         inject(3, Some(1)),
         inject(4, Some(4094)),
         FlowRule::Guard { in_port: OfPort(2) },
+        FlowRule::Stray { in_port: OfPort(1), router: ROUTER, to: ATTACH },
         arp(None),
         arp(Some([172, 24, 4, 1].into())),
         nd(None),
@@ -324,6 +325,24 @@ async fn what_others_do_to_our_flows_is_told_at_once() {
     let [Change::Present(FlowsObject::Flow(Flow { rule, .. }))] = &changes[..] else { panic!("{changes:?}") };
     assert!(matches!(rule, FlowRule::Unknown { priority: 5, .. }), "{rule:?}");
     assert_rules(&plane.read().await, &[first, usurper, rule.clone()]);
+}
+
+/// More than fits in one message, and less than what OVS gives up telling of one by one.
+#[tokio::test]
+async fn what_others_do_to_many_flows_at_once_is_told_of_each() {
+    let ovs = Ovs::start();
+    let mut plane = Plane::start(&ovs);
+    plane.whole().await;
+    let wished = many(1500);
+    assert!(all_done(&plane.apply(Verb::Create, &wished).await));
+    ovs.ofctl("del-flows", &["ip,in_port=1"]);
+    let mut left: HashSet<FlowsKey> = wished.iter().map(|rule| flow(rule).key()).collect();
+    while !left.is_empty() {
+        for change in plane.changed().await {
+            let Change::Absent(key) = change else { panic!("{change:?}") };
+            assert!(left.remove(&key), "{key:?} is told of twice");
+        }
+    }
 }
 
 #[tokio::test]

@@ -165,7 +165,12 @@ pub enum MultipartReply {
         ports: Vec<Port>,
     },
     /// Changed flows, as they change: with transaction id 0, but for the answer to the request itself.
-    FlowUpdates(Vec<FlowUpdate>),
+    FlowUpdates {
+        /// There are more of the same change in a further message (`ofpmp_reserve` in OVS's lib/ofp-msgs.c).
+        more: bool,
+        /// The changes.
+        updates: Vec<FlowUpdate>,
+    },
     /// Any other.
     Unknown {
         /// `OFPMP_*`.
@@ -405,8 +410,8 @@ impl MultipartReply {
                 write_multipart(multipart::PORT_DESC, u16::from(*more), out);
                 ports.iter().for_each(|port| port.write(out));
             }
-            Self::FlowUpdates(updates) => {
-                write_multipart(multipart::EXPERIMENTER, 0, out);
+            Self::FlowUpdates { more, updates } => {
+                write_multipart(multipart::EXPERIMENTER, u16::from(*more), out);
                 write_experimenter(ONF, flow_monitor::SUBTYPE, out);
                 updates.iter().for_each(|update| update.write(out));
             }
@@ -424,9 +429,9 @@ impl MultipartReply {
         Ok(match kind {
             multipart::FLOW => Self::Flows { more, flows: read_all(reader, FlowStats::read)? },
             multipart::PORT_DESC => Self::Ports { more, ports: read_all(reader, Port::read)? },
-            multipart::EXPERIMENTER if flags == 0 && is_flow_monitor(reader) => {
+            multipart::EXPERIMENTER if is_flow_monitor(reader) => {
                 reader.skip(8)?;
-                Self::FlowUpdates(read_all(reader, FlowUpdate::read)?)
+                Self::FlowUpdates { more, updates: read_all(reader, FlowUpdate::read)? }
             }
             _ => Self::Unknown { kind, flags, body: reader.rest().to_vec() },
         })

@@ -215,7 +215,7 @@ fn changed_flows_are_told() {
     };
     assert_eq!(*asked, FlowMonitorRequest { flags: 0x3e, ..FlowMonitorRequest::changes_by_others(0) });
     let updates = decoded.into_iter().filter_map(|message| match message {
-        Message::MultipartReply(MultipartReply::FlowUpdates(updates)) => Some(updates),
+        Message::MultipartReply(MultipartReply::FlowUpdates { updates, .. }) => Some(updates),
         _ => None,
     });
     let told: Vec<_> = updates

@@ -226,8 +226,9 @@ fn message() -> impl Strategy<Value = Message> {
         (14_u16.., any::<u16>(), data()).prop_map(|(kind, flags, body)| {
             Message::MultipartReply(MultipartReply::Unknown { kind, flags, body })
         }),
-        vec(flow_update(), 0..4)
-            .prop_map(|updates| Message::MultipartReply(MultipartReply::FlowUpdates(updates))),
+        (any::<bool>(), vec(flow_update(), 0..4)).prop_map(|(more, updates)| Message::MultipartReply(
+            MultipartReply::FlowUpdates { more, updates }
+        )),
         Just(Message::FlowMonitorResumed),
         Just(Message::BarrierRequest),
         Just(Message::BarrierReply),

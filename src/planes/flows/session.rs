@@ -212,7 +212,9 @@ impl Session {
             Message::Hello(hello) => self.greet(&hello, version, now)?,
             Message::EchoRequest(bytes) => self.echo(xid, bytes),
             Message::Error(error) => self.refused(xid, &error, now)?,
-            Message::MultipartReply(MultipartReply::FlowUpdates(updates)) => self.flows_changed(updates),
+            Message::MultipartReply(MultipartReply::FlowUpdates { updates, .. }) => {
+                self.flows_changed(updates);
+            }
             Message::MultipartReply(reply) => self.read(xid, reply, now),
             // What changed while OVS had no room was told in part only.
             Message::FlowMonitorResumed => self.command(FlowsCommand::Read, now),

@@ -338,10 +338,8 @@ fn flows_by_others_are_told_once_the_flows_were_read() {
             matches: Match::new(),
             instructions: Default::default(),
         };
-        Message::MultipartReply(MultipartReply::FlowUpdates(vec![
-            FlowUpdate::Full(flow.into()),
-            FlowUpdate::Own(9),
-        ]))
+        let updates = vec![FlowUpdate::Full(flow.into()), FlowUpdate::Own(9)];
+        Message::MultipartReply(MultipartReply::FlowUpdates { more: false, updates })
     };
     let mut peer = Peer::ready();
     peer.says(0, update(7)).unwrap();
