@@ -3,7 +3,13 @@
 
 mod ovsdb_server;
 
-use std::process::{Command, Output};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use ovsdb_server::{Server, free_port, path, pki::Pki, run};
 
@@ -75,6 +81,54 @@ impl Cloud {
 
     fn annotations(&self) -> [String; 3] {
         ["gw", "if1", "if2"].map(|port| self.annotation(port))
+    }
+}
+
+/// A way to the server, by one connection at a time, that breaks when the first change is to be written: when the server has
+/// done it, or before it has heard of it.
+fn breaking(socket: PathBuf, is_done: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let remote = format!("tcp:{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut breaks = Some(is_done);
+        for client in listener.incoming() {
+            carry(client.unwrap(), UnixStream::connect(&socket).unwrap(), &mut breaks);
+        }
+    });
+    remote
+}
+
+fn carry(mut client: TcpStream, mut server: UnixStream, breaks: &mut Option<bool>) {
+    let (mut answers, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let answering = std::thread::spawn(move || std::io::copy(&mut answers, &mut to_client));
+    let (mut said, mut block) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = client.read(&mut block) {
+        said.extend_from_slice(&block[..length]);
+        let is_change = String::from_utf8_lossy(&said).contains("\"mutate\"");
+        let Some(is_done) = breaks.take_if(|_| is_change) else {
+            server.write_all(&block[..length]).unwrap();
+            continue;
+        };
+        client.shutdown(Shutdown::Both).unwrap();
+        if is_done {
+            server.write_all(&block[..length]).unwrap();
+            // The answer ends this: nobody is there to take it.
+            answering.join().unwrap().unwrap_err();
+            return;
+        }
+    }
+    server.shutdown(Shutdown::Both).unwrap();
+    let _ = answering.join().unwrap();
+}
+
+#[test]
+fn an_answer_that_was_lost_with_its_connection_is_looked_for_in_the_rows() {
+    for (is_done, says) in [(true, "annotated already"), (false, "annotated")] {
+        let mut cloud = Cloud::new();
+        cloud.nb = breaking(cloud.server.socket(), is_done);
+        let said = cloud.says("associate --router edge --vni 1001");
+        assert_eq!(said.lines().filter(|line| line.ends_with(&format!(": {says}"))).count(), 3, "{said}");
+        assert_eq!(cloud.annotations(), ["vni=1001"; 3]);
     }
 }
 

@@ -112,7 +112,7 @@ impl Northbound {
                     };
                 }
                 ClientEvent::TransactReply { answer: Answer::Unknown, .. } => {
-                    self.read().await?;
+                    self.read_anew().await?;
                     return Ok(Written::Outdated);
                 }
                 _ => {}
@@ -129,6 +129,23 @@ impl Northbound {
                 _ => {}
             }
         }
+    }
+
+    /// Up to the first rows of the next connection, to whichever server. A Down is no end here: the first one is told of the
+    /// connection that was lost.
+    async fn read_anew(&mut self) -> Result<(), NorthboundError> {
+        let mut failure = NorthboundError::Silent;
+        let reading = async {
+            loop {
+                match self.next().await? {
+                    ClientEvent::Updates(_) => return Ok(()),
+                    ClientEvent::Down(reason) => failure = NorthboundError::Down(reason),
+                    _ => {}
+                }
+            }
+        };
+        let read = timeout(PATIENCE, reading).await;
+        read.unwrap_or(Err(failure))
     }
 
     async fn next(&mut self) -> Result<ClientEvent, NorthboundError> {
