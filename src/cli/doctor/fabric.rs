@@ -1,6 +1,9 @@
 //! The way to the fabric: the VTEP address, and what a tenant's packet may weigh on it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use super::{Findings, frr::Neighbour, ovs::Node, root::Root};
 use crate::{
@@ -18,6 +21,9 @@ const USUAL_MTU: u32 = 1500;
 
 /// The flag of a route that leads nowhere (include/uapi/linux/route.h).
 const RTF_REJECT: u32 = 0x0200;
+
+/// What /proc/net/route has in place of the device of such a route, and of a blackhole, which has no flag.
+const NO_DEVICE: &str = "*";
 
 /// Looks at the way to these neighbours.
 pub fn examine(config: &Config, root: &Root, node: &Node, neighbours: &[Neighbour], findings: &mut Findings) {
@@ -121,21 +127,36 @@ fn mtu(root: &Root, neighbour: &Neighbour, overhead: u32, findings: &mut Finding
     }
 }
 
-/// The device of the longest prefix that holds this address, in /proc/net/route: numbers are hexadecimal in network
-/// order, as this machine's integers show them.
+/// A route that holds an address.
+struct Route {
+    length: u32,
+    metric: u32,
+    flags: u32,
+    device: String,
+}
+
+/// The device of the route that the kernel takes: of the longest prefix, and among those of the lowest metric. None where that
+/// one leads nowhere: then a shorter one does not count either.
+fn device_of(routes: impl Iterator<Item = Route>) -> Option<String> {
+    let best = routes.max_by_key(|route| (route.length, Reverse(route.metric)))?;
+    (best.flags & RTF_REJECT == 0 && best.device != NO_DEVICE).then_some(best.device)
+}
+
+/// The device to this address by /proc/net/route: destination and mask are hexadecimal in network order, as this machine's
+/// integers show them, flags are hexadecimal, and the metric is decimal.
 fn device_to(table: &str, address: Ipv4Addr) -> Option<String> {
     let wanted = u32::from(address);
     let route = |line: &str| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let number = |at: usize| {
-            let raw = u32::from_str_radix(words.get(at)?, 16).ok()?;
-            Some(u32::from_be_bytes(raw.to_ne_bytes()))
-        };
-        let (destination, mask) = (number(1)?, number(7)?);
-        (wanted & mask == destination).then(|| (mask, words.first().map(|name| (*name).to_owned())))
+        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok();
+        let in_order = |at: usize| Some(u32::from_be_bytes(number(at)?.to_ne_bytes()));
+        let (destination, mask) = (in_order(1)?, in_order(7)?);
+        // Kernels that show it with a sign show the highest ones as negative.
+        let metric = words.get(6)?.parse().unwrap_or(u32::MAX);
+        let (length, flags, device) = (mask.count_ones(), number(3)?, (*words.first()?).to_owned());
+        (wanted & mask == destination).then_some(Route { length, metric, flags, device })
     };
-    let (_, device) = table.lines().skip(1).filter_map(route).max_by_key(|(mask, _)| *mask)?;
-    device
+    device_of(table.lines().skip(1).filter_map(route))
 }
 
 /// The same for /proc/net/ipv6_route: destination and its length, source and its length, next hop, metric, two counters,
@@ -143,16 +164,14 @@ fn device_to(table: &str, address: Ipv4Addr) -> Option<String> {
 fn device_to_v6(table: &str, address: Ipv6Addr) -> Option<String> {
     let route = |line: &str| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok();
         let destination = u128::from_str_radix(words.first()?, 16).ok()?;
-        let length = u32::from_str_radix(words.get(1)?, 16).ok()?;
-        let metric = u32::from_str_radix(words.get(5)?, 16).ok()?;
-        let flags = u32::from_str_radix(words.get(8)?, 16).ok()?;
+        let (length, metric, flags) = (number(1)?, number(5)?, number(8)?);
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or_default();
-        let leads = flags & RTF_REJECT == 0 && u128::from(address) & mask == destination;
-        leads.then(|| ((length, std::cmp::Reverse(metric)), words.last().map(|name| (*name).to_owned())))
+        let device = (*words.last()?).to_owned();
+        (u128::from(address) & mask == destination).then_some(Route { length, metric, flags, device })
     };
-    let (_, device) = table.lines().filter_map(route).max_by_key(|(rank, _)| *rank)?;
-    device
+    device_of(table.lines().filter_map(route))
 }
 
 #[cfg(test)]
@@ -203,5 +222,42 @@ mod tests {
             assert_eq!(device_to(table, Ipv4Addr::new(100, 65, 0, 8)).as_deref(), Some("eth0"));
         }
         assert_eq!(device_to("", Ipv4Addr::new(100, 65, 0, 8)), None);
+    }
+
+    #[test]
+    fn among_equal_prefixes_the_lowest_metric_leads_and_a_reject_leads_nowhere() {
+        let line = |device, destination: &str, flags: &str, metric: &str| {
+            let mask = if destination == "00000000" { "00000000" } else { "FFFFFFFF" };
+            format!("{device}\t{destination}\t00000000\t{flags}\t0\t0\t{metric}\t{mask}\t0\t0\t0\n")
+        };
+        let table = [
+            line("Iface", "Destination", "Flags", "Metric"),
+            line("fab", "00000000", "0003", "20"),
+            line("mgmt", "00000000", "0003", "100"),
+            line("far", "00000000", "0003", "-6"),
+            line("*", "01010101", "0205", "0"),
+            line("*", "02020202", "0005", "0"),
+            line("*", "03030303", "0205", "4294967290"),
+            line("fab", "03030303", "0005", "20"),
+        ]
+        .concat();
+        let device = |digit| device_to(&table, Ipv4Addr::from([digit; 4]));
+        assert_eq!(device(9).as_deref(), Some("fab"));
+        assert_eq!((device(1), device(2)), (None, None), "unreachable, and a blackhole");
+        assert_eq!(device(3).as_deref(), Some("fab"), "the last resort is not needed");
+    }
+
+    #[test]
+    fn a_reject_hides_a_shorter_prefix_in_ipv6_too() {
+        let line = |destination: &str, length, metric, flags, device| {
+            let zero = "0".repeat(32);
+            format!("{destination} {length} {zero} 00 {zero} {metric} 00000001 00000000 {flags} {device}\n")
+        };
+        let host = "20010db8000000000000000000000009";
+        let default = line(&"0".repeat(32), "00", "00000400", "00000003", "fab");
+        let reject = line(host, "80", "00000400", "00200200", "lo");
+        let address = u128::from_str_radix(host, 16).unwrap().into();
+        assert_eq!(device_to_v6(&default, address).as_deref(), Some("fab"));
+        assert_eq!(device_to_v6(&(reject + &default), address), None);
     }
 }
