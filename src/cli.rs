@@ -15,17 +15,17 @@ mod status;
 mod text;
 mod wait;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 
 /// Where the configuration is when no option says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/bgp-agent/bgp-agent.conf";
 
-/// Exit status for a wrong configuration, as for a wrong command line.
-const WRONG_CONFIG: u8 = 2;
+/// Exit status for a wrong command line or configuration.
+const WRONG_USE: u8 = 2;
 
 /// OVN BGP agent: offers annotated OpenStack tenant networks to the fabric through BGP EVPN/VXLAN.
 #[derive(Debug, Parser)]
@@ -74,7 +74,10 @@ enum CliCommand {
 
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error),
+    };
     let named = cli.config_file.or(cli.config_dir);
     // What only writes to OVN may run where no agent is configured.
     let needless = named.is_none() && matches!(cli.command, Some(CliCommand::Bgpvpn(_)));
@@ -88,9 +91,7 @@ pub fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("bgp-agent: {error}");
-            // A plan's 2 says that there are changes, which nobody knows here.
-            let is_plan = matches!(cli.command, Some(CliCommand::Plan(_)));
-            return if is_plan { ExitCode::FAILURE } else { ExitCode::from(WRONG_CONFIG) };
+            return wrong_use(matches!(cli.command, Some(CliCommand::Plan(_))));
         }
     };
     match cli.command.unwrap_or(CliCommand::Run) {
@@ -105,5 +106,43 @@ pub fn main() -> ExitCode {
         CliCommand::Bgpvpn(args) => bgpvpn::run(&loaded.config, is_configured, args),
         CliCommand::Cleanup(options) => cleanup::run(&loaded.config, &options),
         CliCommand::Wait { timeout } => wait::run(&loaded.config, timeout),
+    }
+}
+
+/// Shows what is wrong with the command line, or the help or version that it asks for.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    // Where it cannot be shown nobody can be told that.
+    let _ = error.print();
+    match error.use_stderr() {
+        true => wrong_use(names_plan(std::env::args_os().skip(1))),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// A plan's 2 says that there are changes, which nobody knows here.
+fn wrong_use(is_plan: bool) -> ExitCode {
+    if is_plan { ExitCode::FAILURE } else { ExitCode::from(WRONG_USE) }
+}
+
+/// Whether a command line that cannot be parsed is a plan's: by its first word that is a command.
+fn names_plan(mut words: impl Iterator<Item = OsString>) -> bool {
+    let cli = Cli::command();
+    words.find(|word| cli.find_subcommand(word).is_some()).is_some_and(|word| word == "plan")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_known_by_its_line_though_that_is_wrong() {
+        let names_plan = |line: &str| names_plan(line.split(' ').map(OsString::from));
+        for line in ["plan --bogus", "--bogus plan", "--config-file x plan --timeout", "plan --config-dir"] {
+            assert!(names_plan(line), "{line}");
+        }
+        for line in ["status --bogus", "explain plan --bogus", "bgpvpn associate --router plan", "--plan", ""]
+        {
+            assert!(!names_plan(line), "{line}");
+        }
     }
 }

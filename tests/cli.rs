@@ -137,6 +137,25 @@ fn a_wrong_configuration_ends_with_its_file_and_line() {
 }
 
 #[test]
+fn a_wrong_command_line_is_no_plan_with_changes() {
+    let place = Place::new("");
+    for (line, status) in [
+        ("plan --bogus", 1),
+        ("plan --timeout", 1),
+        ("--bogus plan", 1),
+        ("status --bogus", 2),
+        ("explain plan --bogus", 2),
+        ("nothing-of-ours", 2),
+        ("plan --help", 0),
+        ("--version", 0),
+    ] {
+        let output = place.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", words(&output));
+        assert_eq!(output.stdout.is_empty(), status != 0, "help is for stdout, an error is not: {line}");
+    }
+}
+
+#[test]
 fn the_files_of_a_directory_are_read_in_the_order_of_their_names() {
     let place = Place::new("");
     fs::rename(place.file(), place.dir.path().join("10-all.conf")).unwrap();

@@ -87,10 +87,10 @@ fn readable(rehearsed: &Rehearsed) -> String {
         text += &format!("! {waiting}\n");
     }
     for problem in &rehearsed.status.problems {
-        text += &format!("! put aside: {}: {}\n", problem.port, problem.reason);
+        text += &format!("! put aside: {}: {}\n", plain(&problem.port), plain(&problem.reason));
     }
     for unread in &rehearsed.unread {
-        text += &format!("? not read: {unread}\n");
+        text += &format!("? not read: {}\n", plain(unread));
     }
     let of = |verb| rehearsed.steps.iter().filter(|step| step.verb == verb).count();
     let tenants = rehearsed.status.tenants.len();
@@ -103,5 +103,24 @@ fn readable(rehearsed: &Rehearsed) -> String {
             of("remove")
         ),
         _ => "this is not the whole plan: not everything could be read\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{reconcile::ProblemStatus, testing::peers::reconciler};
+
+    #[test]
+    fn nothing_reaches_the_terminal_raw() {
+        let raw = |what: &str| format!("{what}\u{1b}[2J");
+        let mut status = reconciler().status(std::time::Instant::now());
+        status.problems = vec![ProblemStatus { port: raw("port"), vni: None, reason: raw("reason") }];
+        let step = Step { plane: "kernel".to_owned(), verb: "create", object: raw("object") };
+        let text = readable(&Rehearsed { steps: vec![step], unread: vec![raw("unread")], status });
+        for part in ["port", "reason", "object", "unread"] {
+            assert!(text.contains(&format!("{part}\\u{{1b}}[2J")), "{part} in {text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 }
