@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -23,6 +23,9 @@ use bgp_agent::{
 use tokio::sync::mpsc;
 
 const TENANTS: u32 = 1000;
+
+/// An address that the loop has no answer to.
+const UNANSWERED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
 fn tenant(vni: u32) -> TenantStatus {
     let broken = vni == 1007;
@@ -126,6 +129,9 @@ async fn answer(mut questions: mpsc::Receiver<Asked>) {
             Request::Status => {
                 revision += 1;
                 Answer::Status(Box::new(Status { revision, ..status() }))
+            }
+            Request::Find { address } if address == UNANSWERED => {
+                Answer::Error { error: "the agent's loop does not answer".to_owned() }
             }
             _ => Answer::Prefixes { prefixes: vec![prefix(1001)] },
         });
@@ -276,6 +282,49 @@ fn an_address_is_found_and_tenants_are_filtered() {
         "0 of 1000",
         1000,
         "1000"
+    ]);
+    assert_eq!(result(script, DESK), expected);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-page"]
+fn what_keeps_an_address_from_being_found_is_said() {
+    let script = "
+        const found = async address => {
+          $('found').replaceChildren();
+          $('address').value = address; $('search').requestSubmit();
+          await until(() => $('found').children.length);
+          return $('found').textContent;
+        };
+        const said = [await found('router'), await found('192.0.2.9')];
+        window.fetch = async () => { throw new TypeError('Failed to fetch'); };
+        said.push(await found('20.0.0.10'));
+        window.fetch = (path, { signal }) => new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)));
+        said.push(await found('20.0.0.10'));
+        return said;";
+    let expected = serde_json::json!([
+        "That is no address.",
+        "It cannot be looked up: the agent's loop does not answer.",
+        "It cannot be looked up: the agent cannot be reached.",
+        "It cannot be looked up: the agent does not answer.",
+    ]);
+    assert_eq!(result(script, DESK), expected);
+}
+
+#[test]
+#[ignore = "needs a browser: make test-page"]
+fn the_banner_says_why_the_brake_holds() {
+    let script = "
+        const banner = no_chassis => {
+          showBanner({ drain: 'no', brake: { held_prefixes: 150, advertised: 200, no_chassis, seconds_left: null } });
+          return $('banner').textContent;
+        };
+        return [banner(false), banner(true)];";
+    let expected = serde_json::json!([
+        "The brake holds 150 of 200 advertised prefixes, of which the Southbound has no rows since it was read anew. \
+         `bgp-agent release` withdraws them at once.",
+        "The brake holds 150 of 200 advertised prefixes: the Southbound has no Chassis of this node, nor a row that says why they \
+         are gone. `bgp-agent release` withdraws them at once.",
     ]);
     assert_eq!(result(script, DESK), expected);
 }

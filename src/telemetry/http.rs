@@ -1,5 +1,6 @@
 //! The web server: metrics, health and the page, read-only. Speaks just enough HTTP/1.1 (RFC 9112) for Prometheus and a
-//! browser: one GET per connection, no body taken, every answer with its length.
+//! browser: one GET or HEAD per connection, no body taken, every answer with the
+//! length of its body.
 //!
 //! It owns sockets and paths; what is answered comes from the loop by the same questions as the control socket's.
 
@@ -57,7 +58,9 @@ pub async fn serve(address: SocketAddr, questions: Questions) -> io::Result<()> 
 }
 
 async fn converse(mut stream: TcpStream, opened: bool, questions: &Questions) -> io::Result<()> {
-    let response = match head(&mut stream).await? {
+    let asked = head(&mut stream).await?;
+    let is_head = asked.as_ref().is_some_and(|head| head.starts_with("HEAD "));
+    let response = match asked {
         Some(head) => respond(&head, opened, questions).await,
         None => plain("431 Request Header Fields Too Large", "the request's head is too long\n"),
     };
@@ -71,7 +74,10 @@ async fn converse(mut stream: TcpStream, opened: bool, questions: &Questions) ->
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    // To HEAD all is said but the body (RFC 9110, 9.3.2).
+    if !is_head {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
 }
 
@@ -230,6 +236,29 @@ mod tests {
             ("GET / HTTP/1.1\r\nhost: [::1]:9644\r\n", "200"),
         ] {
             assert!(asked(head).await.status.starts_with(status), "{head}");
+        }
+    }
+
+    /// What goes over the wire for this request.
+    async fn answered(request: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        converse(stream, false, &mpsc::channel(1).0).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn head_is_answered_as_get_but_for_the_body() {
+        for path in ["/", "/healthz", "/nothing"] {
+            let get = answered(&format!("GET {path} HTTP/1.1\r\n\r\n")).await;
+            let head = answered(&format!("HEAD {path} HTTP/1.1\r\n\r\n")).await;
+            let (head_of_get, body) = get.split_once("\r\n\r\n").unwrap();
+            assert!(head_of_get.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{get}");
+            assert_eq!(head, format!("{head_of_get}\r\n\r\n"));
         }
     }
 
