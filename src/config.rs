@@ -94,7 +94,7 @@ pub struct Config {
     pub sb_connection: Option<String>,
     /// Files for `ssl:` remotes.
     pub tls: TlsOptions,
-    /// Remotes of the Northbound: only `bgp-agent bgpvpn` speaks to it.
+    /// Remotes of the Northbound: `bgp-agent bgpvpn` speaks to it, and the agent where an option asks for it.
     pub nb_connection: String,
     /// Files for its `ssl:` remotes.
     pub nb_tls: TlsOptions,
@@ -196,11 +196,11 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// The Python agent's files.
+/// The Python agent's files (7.0).
 fn python_agents_tls() -> TlsOptions {
     TlsOptions {
-        private_key: "/etc/pki/tls/private/ovn_controller.key".into(),
-        certificate: "/etc/pki/tls/certs/ovn_controller.crt".into(),
+        private_key: "/etc/pki/tls/private/ovn_bgp_agent.key".into(),
+        certificate: "/etc/pki/tls/certs/ovn_bgp_agent.crt".into(),
         ca_cert: "/etc/ipa/ca.crt".into(),
     }
 }
@@ -221,6 +221,11 @@ impl Config {
         Ok(loaded)
     }
 
+    /// The OpenFlow socket of a bridge: its name may hold a dot, which is no extension.
+    pub fn mgmt_socket(&self, bridge: impl std::fmt::Display) -> PathBuf {
+        self.ovs_rundir.join(format!("{bridge}.mgmt"))
+    }
+
     /// Whether the Northbound is to be read, beside the Southbound.
     pub fn asks_northbound(&self) -> bool {
         self.modes.underlay && self.underlay.asks_northbound()
@@ -238,7 +243,6 @@ impl Config {
             mtu: new.mtu,
             sb_connection: new.sb_connection.clone(),
             nb_connection: new.nb_connection.clone(),
-            nb_tls: new.nb_tls.clone(),
             attach: new.attach,
             expose: new.expose,
             next_hop_proxy: new.next_hop_proxy.clone(),
@@ -253,6 +257,7 @@ impl Config {
             ("ovsdb_connection", live.ovsdb_connection != new.ovsdb_connection),
             ("bgp_AS", live.bgp_as != new.bgp_as),
             ("ovn_sb_private_key, ovn_sb_certificate or ovn_sb_ca_cert", live.tls != new.tls),
+            ("ovn_nb_private_key, ovn_nb_certificate or ovn_nb_ca_cert", live.nb_tls != new.nb_tls),
             ("frr_socket_dir", live.frr_socket_dir != new.frr_socket_dir),
             ("ovs_rundir", live.ovs_rundir != new.ovs_rundir),
             ("state_dir", live.state_dir != new.state_dir),
@@ -359,11 +364,12 @@ mod tests {
     #[test]
     fn a_file_of_the_python_agent_is_taken() {
         let text = "[DEFAULT]\ndriver = ovn_evpn_driver\novn_sb_private_key = /k\novn_sb_certificate = /c\n\
-                    ovn_sb_ca_cert = /a\nbgp_nic = bgp-nic\nexpose_tenant_networks = True\nlog_file = /x\n\
+                    ovn_sb_ca_cert = /a\novn_nb_ca_cert = /n\nfrr_reconcile_interval = 15\nbgp_nic = bgp-nic\nexpose_tenant_networks = True\nlog_file = /x\n\
                     [ovn]\novn_sb_connection = ssl:192.0.2.1:6642\novn_nb_connection = x\n[agent]\nroot_helper = sudo\n\
                     [oslo_concurrency]\nlock_path = /l\n";
         let loaded = load(text).unwrap();
         assert_eq!(loaded.config.tls.ca_cert, Path::new("/a"));
+        assert_eq!(loaded.config.nb_tls.ca_cert, Path::new("/n"));
         assert_eq!(loaded.config.sb_connection.as_deref(), Some("ssl:192.0.2.1:6642"));
         assert_eq!(loaded.warnings, Vec::<String>::new());
     }
@@ -432,12 +438,13 @@ mod tests {
     fn a_reload_takes_what_it_can_and_names_the_rest() {
         let new = load(
             "[DEFAULT]\nevpn_local_ip = 192.0.2.7\nbgp_AS = 65001\n[bgp_agent]\nstate_dir = /s\nmax_prefixes = 7\n\
-             mass_withdraw_limit = 5\n",
+             mass_withdraw_limit = 5\n[ovn]\novn_nb_ca_cert = /n\n",
         );
         let (live, later) = Config::default().reloaded(new.unwrap().config);
         assert_eq!((live.limits.per_node, live.mass_withdraw.limit), (7, MassWithdrawLimit::Prefixes(5)));
         assert_eq!(live.evpn_local_ip.unwrap().to_string(), "192.0.2.7");
-        assert_eq!((live.bgp_as, later), (Config::default().bgp_as, vec!["bgp_AS", "state_dir"]));
+        let files = "ovn_nb_private_key, ovn_nb_certificate or ovn_nb_ca_cert";
+        assert_eq!((live.bgp_as, later), (Config::default().bgp_as, vec!["bgp_AS", files, "state_dir"]));
     }
 
     #[test]

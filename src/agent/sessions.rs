@@ -71,7 +71,7 @@ impl Sessions {
         });
         for &bridge in bridges {
             if !self.running.contains_key(&PlaneId::Flows(bridge)) {
-                let socket = self.config.ovs_rundir.join(format!("{bridge}.mgmt"));
+                let socket = self.config.mgmt_socket(bridge);
                 let modes = self.config.modes;
                 let cookies = Cookies { evpn: modes.evpn, underlay: modes.underlay };
                 let options = flows::Options { bridge, socket, cookies, answers: self.purpose == Use::Keep };

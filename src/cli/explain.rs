@@ -52,6 +52,9 @@ pub struct Link {
 pub struct Chain {
     /// What it is about.
     pub about: String,
+    /// The VNI that it is annotated with, as far as the chain came to an annotation.
+    #[serde(skip)]
+    pub vni: Option<Vni>,
     /// The links in their order.
     pub links: Vec<Link>,
 }
@@ -63,6 +66,11 @@ impl Chain {
 
     fn fails(&mut self, link: &'static str, seen: impl Into<String>, remedy: impl Into<String>) {
         self.links.push(Link { link, ok: false, seen: seen.into(), remedy: remedy.into() });
+    }
+
+    /// Whether it is known to be in another VNI than the one that is asked for.
+    fn is_of_another(&self, wanted: Option<u32>) -> bool {
+        wanted.zip(self.vni).is_some_and(|(wanted, vni)| wanted != vni.get())
     }
 
     fn broken(&self) -> Option<&Link> {
@@ -133,8 +141,7 @@ fn explain(config: &Config, options: &Options) -> Result<Vec<Chain>, String> {
     for (port, address) in found.into_iter().filter(|(port, _)| is_evpns(port)) {
         let mut chain = Chain { about: format!("{address} of {}", port.name), ..Chain::default() };
         let target = southbound::walk(config, &rows, port, address, &mut chain);
-        let wanted = options.vni;
-        if wanted.is_some() && wanted != target.as_ref().map(|target| target.vni.get()) {
+        if chain.is_of_another(options.vni) {
             continue;
         }
         if let Some(target) = target {

@@ -193,11 +193,7 @@ fn mapped_bridges(config: &Config, switch: &Row, bridges: &[Row], findings: &mut
                 "attach = veth, which works on both datapaths",
             );
         }
-        openflow_version(
-            name,
-            openflow::speaks_our_version(&config.ovs_rundir.join(format!("{name}.mgmt"))),
-            findings,
-        );
+        openflow_version(name, openflow::speaks_our_version(&config.mgmt_socket(name)), findings);
     }
 }
 

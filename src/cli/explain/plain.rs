@@ -58,7 +58,7 @@ pub fn find_balancers<'a>(rows: &'a Rows, subject: &str) -> Vec<(&'a LoadBalance
 
 /// Whether a workload's port is on a provider network itself.
 pub fn is_on_provider(rows: &Rows, port: &Port) -> bool {
-    port.kind != "chassisredirect" && localnet(rows, &port.datapath).is_some()
+    port.kind != "chassisredirect" && rows.localnet(&port.datapath).is_some()
 }
 
 /// Explains one of them.
@@ -103,7 +103,7 @@ fn gateway_of<'a>(rows: &'a Rows, balancer: &LoadBalancer, address: IpAddr) -> O
     gateways.max_by_key(|port| (is_near(port), is_here(port)))
 }
 
-/// From a port on a provider network of this node to the route in BGP; None: the chain has ended before.
+/// From a port on a provider network of this node to the route in BGP; None: a link before it does not hold.
 fn on_node(
     config: &Config,
     rows: &Rows,
@@ -124,13 +124,13 @@ fn on_node(
     chain
 }
 
-/// Whose it is, and that this is on this chassis; gives the port on the provider network by which it is reached.
+/// Whose it is, and that this is on this chassis; gives the port on the provider network by which it is reached, or None where
+/// a link on the way does not hold.
 fn place<'a>(rows: &'a Rows, port: &'a Port, address: IpAddr, chain: &mut Chain) -> Option<&'a Port> {
     Some(match &*port.kind {
         "chassisredirect" => {
-            let router_port = rows.ports.get(&port.option("distributed-port")?)?;
             is_here(rows, port, "gateway", chain)?;
-            rows.ports.get(&router_port.option("peer")?)?
+            southbound::provider_side(rows, port, chain)?.1
         }
         "patch" | "l3gateway" => {
             let mut entries = nat::entries(&port.nat).filter(|entry| entry.addresses.contains(&address));
@@ -139,17 +139,17 @@ fn place<'a>(rows: &'a Rows, port: &'a Port, address: IpAddr, chain: &mut Chain)
             is_here(rows, resident, "resident", chain)?;
             port
         }
-        _ if localnet(rows, &port.datapath).is_some() => {
+        _ if rows.localnet(&port.datapath).is_some() => {
             is_here(rows, port, "port", chain)?;
             port
         }
         _ => {
             let (_, router_port, subnet) = southbound::router_port(rows, port, address, chain)?;
-            let redirect = rows.on(&router_port.datapath).find(|port| port.kind == "chassisredirect")?;
+            let redirect = southbound::redirect(rows, router_port, chain)?;
             is_here(rows, redirect, "gateway", chain)?;
-            let gateway = rows.ports.get(&redirect.option("distributed-port")?)?;
+            let (gateway, switch_port) = southbound::provider_side(rows, redirect, chain)?;
             is_not_translated(rows, gateway, router_port, &subnet, chain)?;
-            rows.ports.get(&gateway.option("peer")?)?
+            switch_port
         }
     })
 }
@@ -198,7 +198,7 @@ fn is_not_translated(
 
 /// The provider network of a port, where it is on this node.
 fn on_provider(rows: &Rows, switch_port: &Port, chain: &mut Chain) -> Option<Place> {
-    let Some(localnet) = localnet(rows, &switch_port.datapath) else {
+    let Some(localnet) = rows.localnet(&switch_port.datapath) else {
         chain.fails(
             "provider",
             "its network has no localnet port",
@@ -216,14 +216,6 @@ fn on_provider(rows: &Rows, switch_port: &Port, chain: &mut Chain) -> Option<Pla
     chain.holds("provider", format!("{network} is bridge {bridge} here"));
     let device = localnet.tag.map_or(bridge, |tag| names::vlan_of(bridge, tag));
     Some(Place { bridge, device, localnet: localnet.name.clone() })
-}
-
-fn localnet<'a>(rows: &'a Rows, datapath: &'a str) -> Option<&'a Port> {
-    let localnets: Vec<&Port> = rows.on(datapath).filter(|port| port.kind == "localnet").collect();
-    let is_mapped = |port: &&&Port| {
-        port.option("network_name").is_some_and(|network| rows.mappings.contains_key(&network))
-    };
-    localnets.iter().find(is_mapped).or(localnets.first()).copied()
 }
 
 fn is_here(rows: &Rows, port: &Port, link: &'static str, chain: &mut Chain) -> Option<()> {
@@ -339,8 +331,7 @@ fn flow(config: &Config, rows: &Rows, place: &Place, chain: &mut Chain) {
     let Some(Ok(number)) = rows.interfaces.get(patch) else {
         return chain.fails("patch port", format!("{patch} has no OpenFlow number"), "ovs-vsctl show");
     };
-    let socket = config.ovs_rundir.join(bridge.as_str()).with_extension("mgmt");
-    let flows = match openflow::flows(&socket) {
+    let flows = match openflow::flows(&config.mgmt_socket(bridge)) {
         Ok(flows) => flows,
         Err(error) => return chain.fails("flow", error, "is ovs-vswitchd running?"),
     };

@@ -170,6 +170,17 @@ impl Rows {
         self.ports.values().filter(move |port| port.datapath == datapath)
     }
 
+    /// The localnet port of a datapath; of several segments' the one that is mapped on this node.
+    pub fn localnet(&self, datapath: &str) -> Option<&Port> {
+        let is_mapped =
+            |port: &&Port| port.option("network_name").is_some_and(|name| self.mappings.contains_key(&name));
+        let localnets = || {
+            let on_it = self.ports.values().filter(|port| port.datapath == datapath);
+            on_it.filter(|port| port.kind == "localnet")
+        };
+        localnets().find(is_mapped).or_else(|| localnets().next())
+    }
+
     /// The name of the chassis that a port is bound on.
     pub fn chassis_of(&self, port: &Port) -> Option<&str> {
         let uuid = port.chassis.as_ref()?;

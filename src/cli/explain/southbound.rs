@@ -71,12 +71,7 @@ pub fn walk(config: &Config, rows: &Rows, port: &Port, address: IpAddr, chain: &
     }
     let (switch_port, router_port, subnet) = router_port(rows, port, address, chain)?;
     let vni = annotation(switch_port, chain)?.vni;
-    let redirect = rows.on(&router_port.datapath).find(|port| port.kind == "chassisredirect");
-    let Some(redirect) = redirect else {
-        let remedy = "openstack router set ROUTER --external-gateway NETWORK";
-        chain.fails("gateway", "its router has no gateway port on any chassis", remedy);
-        return None;
-    };
+    let redirect = redirect(rows, router_port, chain)?;
     let mut target = gateway(config.bgp_as, rows, redirect, address, Some((vni, subnet)), chain)?;
     target.ports.extend([port, switch_port, router_port].map(|port| port.name.clone()));
     Some(target)
@@ -107,6 +102,31 @@ pub(super) fn router_port<'a>(
     None
 }
 
+/// The gateway of a router that has this port.
+pub(super) fn redirect<'a>(rows: &'a Rows, router_port: &'a Port, chain: &mut Chain) -> Option<&'a Port> {
+    let redirect = rows.on(&router_port.datapath).find(|port| port.kind == "chassisredirect");
+    if redirect.is_none() {
+        let remedy = "openstack router set ROUTER --external-gateway NETWORK";
+        chain.fails("gateway", "its router has no gateway port on any chassis", remedy);
+    }
+    redirect
+}
+
+/// The router port that a gateway stands for, and its peer on the provider network.
+pub(super) fn provider_side<'a>(
+    rows: &'a Rows,
+    redirect: &Port,
+    chain: &mut Chain,
+) -> Option<(&'a Port, &'a Port)> {
+    let router_port = redirect.option("distributed-port").and_then(|name| rows.ports.get(&name));
+    let sides = router_port.and_then(|port| Some((port, rows.ports.get(&port.option("peer")?)?)));
+    if sides.is_none() {
+        let seen = format!("{} has no port on a provider network", redirect.name);
+        chain.fails("gateway", seen, "is northd running?");
+    }
+    sides
+}
+
 /// The annotation of a port, as the agent reads it.
 fn annotation(port: &Port, chain: &mut Chain) -> Option<Annotation> {
     let annotate = format!(
@@ -116,6 +136,7 @@ fn annotation(port: &Port, chain: &mut Chain) -> Option<Annotation> {
     let keys = KEYS.iter().filter_map(|key| Some(((*key).into(), port.external_id(key)?.into())));
     match annotation::read(&keys.collect()) {
         Ok(Some(annotation)) => {
+            chain.vni = Some(annotation.vni);
             chain.holds("annotation", format!("{} has {VNI}={}", port.name, annotation.vni));
             Some(annotation)
         }
@@ -139,16 +160,7 @@ fn gateway(
     subnet: Option<(Vni, Prefix)>,
     chain: &mut Chain,
 ) -> Option<Target> {
-    let router_port = redirect.option("distributed-port").and_then(|name| rows.ports.get(&name));
-    let peer = router_port.and_then(|port| rows.ports.get(&port.option("peer")?));
-    let Some(peer) = peer else {
-        chain.fails(
-            "gateway",
-            format!("{} has no port on a provider network", redirect.name),
-            "is northd running?",
-        );
-        return None;
-    };
+    let (router_port, peer) = provider_side(rows, redirect, chain)?;
     let annotated = annotation(peer, chain)?;
     let vni = annotated.vni;
     if let Some((of_subnet, _)) = subnet
@@ -173,8 +185,9 @@ fn gateway(
             return None;
         }
     }
-    let localnet = rows.on(&peer.datapath).find(|port| port.kind == "localnet");
-    let network = localnet.and_then(|port| Some((port.name.clone(), port.option("network_name")?)));
+    let network = rows
+        .localnet(&peer.datapath)
+        .and_then(|port| Some((port.name.clone(), port.option("network_name")?)));
     let Some((localnet, network)) = network else {
         chain.fails("provider", "the gateway's network has no localnet port", "is it a provider network?");
         return None;
@@ -187,11 +200,13 @@ fn gateway(
             return None;
         }
     }
-    let mac = redirect.mac.first().and_then(|mac| mac.parse().ok())?;
+    let Some(mac) = redirect.mac.first().and_then(|mac| mac.parse().ok()) else {
+        chain.fails("gateway", format!("{} has no Ethernet address", redirect.name), "is northd running?");
+        return None;
+    };
     let gateway = addresses(redirect);
     let subnet = subnet.map(|(_, prefix)| prefix);
-    let ports = [Some(redirect), router_port, Some(peer)].into_iter().flatten();
-    let ports = ports.map(|port| port.name.clone()).collect();
+    let ports = [redirect, router_port, peer].map(|port| port.name.clone()).into();
     let export = exported(annotated, default_as);
     Some(Target { vni, address, subnet, mac, gateway, localnet, network, ports, export })
 }

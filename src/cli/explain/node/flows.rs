@@ -25,9 +25,7 @@ impl Seen {
 pub fn examine(config: &Config, rows: &Rows, target: &Target, chain: &mut Chain) {
     let Some(bridge) = rows.mappings.get(&target.network) else { return };
     let Some(patch) = patch_port(bridge, rows, target, chain) else { return };
-    // A bridge's name may hold a dot, so `with_extension` does not make its socket's.
-    let socket = config.ovs_rundir.join(format!("{bridge}.mgmt"));
-    let flows = match openflow::flows(&socket) {
+    let flows = match openflow::flows(&config.mgmt_socket(bridge)) {
         Ok(flows) => flows,
         Err(error) => return chain.fails("flow", error, "is ovs-vswitchd running?"),
     };
