@@ -50,6 +50,10 @@ const OPTIONS: &[Known] = &[
     option("DEFAULT", "ovn_sb_private_key", |c, v| text(v).map(|v| c.tls.private_key = v.into())),
     option("DEFAULT", "ovn_sb_certificate", |c, v| text(v).map(|v| c.tls.certificate = v.into())),
     option("DEFAULT", "ovn_sb_ca_cert", |c, v| text(v).map(|v| c.tls.ca_cert = v.into())),
+    option("DEFAULT", "ovn_nb_connection", |c, v| text(v).map(|v| c.nb_connection = v)),
+    option("DEFAULT", "ovn_nb_private_key", |c, v| text(v).map(|v| c.nb_tls.private_key = v.into())),
+    option("DEFAULT", "ovn_nb_certificate", |c, v| text(v).map(|v| c.nb_tls.certificate = v.into())),
+    option("DEFAULT", "ovn_nb_ca_cert", |c, v| text(v).map(|v| c.nb_tls.ca_cert = v.into())),
     option("ovn", "ovn_nb_connection", |c, v| text(v).map(|v| c.nb_connection = v)),
     option("ovn", "ovn_nb_private_key", |c, v| text(v).map(|v| c.nb_tls.private_key = v.into())),
     option("ovn", "ovn_nb_certificate", |c, v| text(v).map(|v| c.nb_tls.certificate = v.into())),
@@ -85,6 +89,7 @@ const ELSEWHERE: &[&str] = &[
     "evpn_bridge_veth",
     "evpn_vlan_devices",
     "exposing_method",
+    "frr_reconcile_interval",
     "log_config_append",
     "log_date_format",
     "log_dir",
@@ -312,7 +317,7 @@ mod tests {
 
     /// The older places of [DEFAULT] are read, but not shown.
     fn shown() -> impl Iterator<Item = &'static Known> {
-        OPTIONS.iter().filter(|known| known.section != "DEFAULT" || !known.key.starts_with("ovn_sb_"))
+        OPTIONS.iter().filter(|known| known.section != "DEFAULT" || !known.key.starts_with("ovn_"))
     }
 
     #[test]
