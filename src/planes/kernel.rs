@@ -40,7 +40,7 @@ use self::{
     wire::Writer,
     zebra::Zebra,
 };
-use super::{Backlog, Command, Operation, Outcome, Report};
+use super::{Command, Operation, Outcome, Report};
 
 /// What the plane is told by configuration.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +75,10 @@ type Reports = Sender<Report<KernelObject, KernelKey>>;
 /// the thread that polls it.
 pub async fn run(options: Options, mut commands: Commands, reports: Reports) {
     let mut pause = FIRST_PAUSE;
+    // What zebra has lost counts on when our sockets are opened anew.
+    let mut zebra = Zebra::default();
     loop {
-        let why = match Plane::open(options).await {
+        let why = match Plane::open(options, &mut zebra).await {
             Ok(mut plane) => {
                 pause = FIRST_PAUSE;
                 match plane.serve(&mut commands, &reports).await {
@@ -133,26 +135,23 @@ async fn tell(reports: &Reports, report: Report<KernelObject, KernelKey>) -> Res
 }
 
 /// The open session.
-struct Plane {
+struct Plane<'a> {
     asking: Asking,
     listening: Listening,
     actual: Actual,
     indexes: Indexes,
-    zebra: Zebra,
-    /// What was last told of zebra.
-    told: Backlog,
+    zebra: &'a mut Zebra,
     /// Of the next request.
     sequence: u32,
 }
 
-impl Plane {
-    async fn open(options: Options) -> Result<Self, String> {
+impl<'a> Plane<'a> {
+    async fn open(options: Options, zebra: &'a mut Zebra) -> Result<Self, String> {
         let why = |error| format!("cannot open a netlink socket: {error}");
         let asking = Asking::open().map_err(why)?;
         let listening = Listening::open(options.listen_buffer, asking.port()).map_err(why)?;
         let (actual, indexes) = (Actual::default(), Indexes::default());
-        let (zebra, told) = (Zebra::default(), Backlog::default());
-        let mut plane = Self { asking, listening, actual, indexes, zebra, told, sequence: 1 };
+        let mut plane = Self { asking, listening, actual, indexes, zebra, sequence: 1 };
         plane.read_everything().await?;
         Ok(plane)
     }
@@ -183,12 +182,10 @@ impl Plane {
     }
 
     async fn tell_backlog(&mut self, reports: &Reports) -> Result<(), Ended> {
-        let backlog = self.zebra.backlog();
-        if backlog == self.told {
-            return Ok(());
+        match self.zebra.news() {
+            Some(backlog) => tell(reports, Report::Backlog(backlog)).await,
+            None => Ok(()),
         }
-        self.told = backlog;
-        tell(reports, Report::Backlog(backlog)).await
     }
 
     /// Tells what changed by what was heard.

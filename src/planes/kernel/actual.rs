@@ -327,7 +327,9 @@ impl Actual {
             self.mark_stale(index);
         }
         self.follow(index, old.as_ref(), Some(&facts));
-        let (name, peer) = (facts.name, facts.peer);
+        // A VLAN names its lower link so, too, which may be one end of a pair.
+        let is_end = matches!(facts.kind, LinkKind::Veth { .. });
+        let (name, peer) = (facts.name, facts.peer.filter(|_| is_end));
         self.devices.entry(index).or_default().link = Some(facts);
         match old.map(|old| old.name) {
             Some(old) if old == name => self.touch(KernelKey::Link(name)),

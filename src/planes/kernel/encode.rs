@@ -297,7 +297,7 @@ fn put_route(
         out.message(step, RTM_DELADDR, 0, |w| write_address(w, *index, address));
     }
     if let (true, Some(link)) = (on_link, link) {
-        for index in dummies_with(object.prefix.addr(), link, scene) {
+        for (index, _) in dummies_with(object.prefix.addr(), link, scene) {
             drop_local_route(step, index, Some(object.table), object.prefix.addr(), out);
         }
     }
@@ -312,13 +312,10 @@ fn put_route(
 
 /// Our dummies in the VRF of this link with this address. A dummy that comes into a VRF, or comes up there, has its addresses'
 /// local routes back, and of IPv4 such a one stands in the place of the route to a gateway that has the same address.
-fn dummies_with(ip: IpAddr, link: u32, scene: &Scene<'_>) -> Vec<u32> {
+fn dummies_with(ip: IpAddr, link: u32, scene: &Scene<'_>) -> Vec<(u32, IfName)> {
     let holders = scene.actual.holders(link, ip).into_iter();
     let is_ours = |link: Link| link.kind == LinkKind::Dummy && link.owner.is_some();
-    holders
-        .filter(|(_, dev)| scene.link(*dev).is_some_and(|(_, link)| is_ours(link)))
-        .map(|(index, _)| index)
-        .collect()
+    holders.filter(|(_, dev)| scene.link(*dev).is_some_and(|(_, link)| is_ours(link))).collect()
 }
 
 /// The kernel takes no IPv6 route by a gateway whose address a link of the same VRF has (`ip6_validate_gw` in
@@ -328,7 +325,7 @@ fn dummies_with(ip: IpAddr, link: u32, scene: &Scene<'_>) -> Vec<u32> {
 fn gateways_own_address(object: &Route, link: Option<u32>, scene: &Scene<'_>) -> Vec<(u32, Address)> {
     match (&object.next_hop, link) {
         (NextHop::Via(gateway, _), Some(link)) if gateway.is_ipv6() && !object.exposes() => {
-            let holders = scene.actual.holders(link, *gateway).into_iter();
+            let holders = dummies_with(*gateway, link, scene).into_iter();
             holders.map(|(index, dev)| (index, Address::host(dev, *gateway))).collect()
         }
         _ => Vec::new(),

@@ -55,7 +55,7 @@ impl Batch {
     }
 
     /// What is to be sent next, from this sequence number on, where zebra has so many bytes of `room` (one operation is
-    /// sent however little that is); None: nothing is left. It may be asked for before the answers to what went before
+    /// sent however little that is, and one that needs no message takes none of it); None: nothing is left. It may be asked for before the answers to what went before
     /// are there.
     pub fn fill(
         &mut self,
@@ -75,10 +75,13 @@ impl Batch {
                 self.next += 1;
                 continue;
             }
+            let before = out.steps().len();
             if let Err(why) = encode::operation(self.next, operation, &mut scene, &mut out) {
                 self.outcomes[self.next] = failed(operation, &why);
             }
-            out.weight += zebra::weight(operation);
+            if out.steps().len() > before {
+                out.weight += zebra::weight(operation);
+            }
             self.next += 1;
         }
         out.closed()
@@ -411,6 +414,29 @@ mod tests {
         let batch = creates(2);
         assert!(!batch.is_in_doubt());
         assert_eq!(batch.outcomes(), [Outcome::Unknown, Outcome::Unknown]);
+    }
+
+    /// The second end of a veth pair goes with the first, and its removal needs no message.
+    #[test]
+    fn what_needs_no_message_does_not_end_a_batch() {
+        let mut actual = scenery();
+        let gone = Link {
+            name: "gone".parse().unwrap(),
+            kind: LinkKind::Veth { peer: None },
+            master: None,
+            up: true,
+            mtu: None,
+            owner: None,
+            settings: Settings::default(),
+            mac: None,
+        };
+        let mut operations = vec![Operation { verb: Verb::Remove, object: gone.into() }; 3];
+        operations.push(Operation { verb: Verb::Create, object: route(0).into() });
+        let mut batch = Batch::new(operations, ROOM);
+        let sent = batch.fill(&actual, &mut Indexes::default(), 10, 1).expect("the route is left");
+        assert!(batch.is_sent());
+        batch.absorb(&sent, &answers(&[(10, 0, "")]), &mut actual);
+        assert_eq!(batch.outcomes(), vec![Outcome::Done; 4]);
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub struct Zebra {
     /// Since when a buffer has been full without that anything was read from it.
     full: Option<Instant>,
     backlog: Backlog,
+    /// What was last given by `news`.
+    told: Backlog,
     unreadable: bool,
 }
 
@@ -164,9 +166,11 @@ impl Zebra {
         }
     }
 
-    /// How zebra keeps up.
-    pub fn backlog(&self) -> Backlog {
-        self.backlog
+    /// How zebra keeps up, where that has changed since this was last asked.
+    pub fn news(&mut self) -> Option<Backlog> {
+        let changed = self.backlog != self.told;
+        self.told = self.backlog;
+        changed.then_some(self.backlog)
     }
 }
 
@@ -201,11 +205,11 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
     fn losses_are_counted_over_sockets_that_come_and_go() {
         let (mut zebra, now) = (Zebra::default(), Instant::now());
         zebra.take(one(0, 5), now);
-        assert_eq!(zebra.backlog().lost, 5, "lost before we looked for the first time");
+        assert_eq!(zebra.backlog.lost, 5, "lost before we looked for the first time");
         zebra.take(one(0, 8), now);
         zebra.take(Vec::new(), now);
         zebra.take(vec![Queue { inode: 2, bytes: 0, lost: 1 }], now);
-        assert_eq!(zebra.backlog().lost, 9);
+        assert_eq!(zebra.backlog.lost, 9);
     }
 
     #[test]
@@ -228,11 +232,11 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
         zebra.take(one(WINDOW + 4096, 0), start + PATIENCE / 2);
         assert_eq!(zebra.room(0), 0);
         zebra.take(one(WINDOW + 4096, 0), start + PATIENCE);
-        assert_eq!((zebra.room(0), zebra.backlog().stuck), (usize::MAX, true));
+        assert_eq!((zebra.room(0), zebra.backlog.stuck), (usize::MAX, true));
         zebra.take(one(WINDOW, 0), start + PATIENCE * 2);
-        assert_eq!((zebra.room(0), zebra.backlog().stuck), (0, false), "it has read something");
+        assert_eq!((zebra.room(0), zebra.backlog.stuck), (0, false), "it has read something");
         zebra.take(one(0, 0), start + PATIENCE * 3);
         zebra.take(one(WINDOW, 0), start + PATIENCE * 9);
-        assert!(!zebra.backlog().stuck, "a queue that filled up a moment ago");
+        assert!(!zebra.backlog.stuck, "a queue that filled up a moment ago");
     }
 }

@@ -197,9 +197,13 @@ fn the_first_end_of_a_pair_learns_of_the_other() {
     let end = |text, peer| LinkFacts { kind: LinkKind::Veth { peer: None }, peer, ..up(text) };
     put(&mut actual, 1, end("a1", None));
     put(&mut actual, 2, end("b1", Some(1)));
-    let peer_of = |text| actual.link(name(text)).unwrap().1.kind;
-    assert_eq!(peer_of("a1"), LinkKind::Veth { peer: Some(name("b1")) });
-    assert_eq!(peer_of("b1"), LinkKind::Veth { peer: Some(name("a1")) });
+    let peer_of = |actual: &Actual, text| actual.link(name(text)).unwrap().1.kind;
+    assert_eq!(peer_of(&actual, "a1"), LinkKind::Veth { peer: Some(name("b1")) });
+    assert_eq!(peer_of(&actual, "b1"), LinkKind::Veth { peer: Some(name("a1")) });
+    // Somebody's VLAN on one of them is no end of it.
+    let kind = LinkKind::Vlan { of: None, tag: 5 };
+    put(&mut actual, 3, LinkFacts { kind, peer: Some(1), ..up("a1.5") });
+    assert_eq!(peer_of(&actual, "a1"), LinkKind::Veth { peer: Some(name("b1")) });
 }
 
 #[test]
