@@ -24,10 +24,17 @@ use crate::model::Asn;
 /// Depth is not taken from the indentation: FRR 10.0 writes `vni` at column 0 within its block. A `!` means nothing either:
 /// it stands inside blocks as well as between them.
 fn statements(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>()).filter(|words| {
+    let lines = text.lines().filter(|line| !ends_inner_block(line));
+    lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>()).filter(|words| {
         let comment = words.first().is_none_or(|word| word.starts_with(['!', '#']));
         !comment
     })
+}
+
+/// bgpd ends blocks inside an instance by an `exit` as it ends the instance itself, but for the blank in front of it
+/// (`segment-routing srv6` in bgpd/bgp_vty.c, `bmp targets` in bgpd/bgp_bmp.c). Nothing in them is read.
+fn ends_inner_block(line: &str) -> bool {
+    line.starts_with(' ') && line.trim() == "exit"
 }
 
 /// An AS number as FRR writes it: plain, or `HIGH.LOW` where `as-notation dot` is set (RFC 5396).

@@ -43,7 +43,13 @@ pub fn bgp(text: &str) -> Bgp {
     for words in statements(text) {
         reader.statement(&words);
     }
-    let mut seen = reader.seen;
+    let (mut seen, full) = (reader.seen, reader.full);
+    for (vrf, family) in full {
+        let instance = seen.vrfs.get_mut(&vrf).filter(|instance| instance.settings.less_preferred);
+        if let Some(settings) = instance.map(|instance| &mut instance.settings) {
+            *sources(settings, family) = Sources::default();
+        }
+    }
     seen.maps = maps(text);
     if !seen.maps.are_whole() {
         let settings = seen.vrfs.values_mut().map(|instance| &mut instance.settings);
@@ -61,6 +67,9 @@ struct Reader {
     seen: Bgp,
     at: Instance,
     family: Option<Family>,
+    /// Families that are not less preferred. Where the other one is, it is so by half, as by a drain that broke off: then what
+    /// this one has counts as missing, to be said anew.
+    full: Vec<(IfName, Family)>,
     /// Inside `vni N` .. `exit-vni` of address-family l2vpn evpn, whose rd and route targets belong to an L2VNI.
     l2vni: bool,
 }
@@ -109,8 +118,9 @@ impl Reader {
             Instance::Foreign => {}
             Instance::Default => base_setting(&mut self.seen, self.family, words),
             Instance::Vrf(vrf) => {
-                if let Some(instance) = self.seen.vrfs.get_mut(&vrf) {
-                    vrf_setting(&mut instance.settings, self.family, words);
+                let Some(instance) = self.seen.vrfs.get_mut(&vrf) else { return };
+                if let Some(family) = vrf_setting(&mut instance.settings, self.family, words) {
+                    self.full.push((vrf, family));
                 }
             }
         }
@@ -142,15 +152,14 @@ fn base_setting(seen: &mut Bgp, family: Option<Family>, words: &[&str]) {
 }
 
 /// A line with more words than ours (`redistribute connected route-map X`) is the operator's refinement of it and counts as
-/// being there: ours in its place would undo the refinement.
-fn vrf_setting(settings: &mut BgpSettings, family: Option<Family>, words: &[&str]) {
+/// being there: ours in its place would undo the refinement. Gives the family of which something is redistributed as ever.
+fn vrf_setting(settings: &mut BgpSettings, family: Option<Family>, words: &[&str]) -> Option<Family> {
     match (family, words) {
         (None, ["bgp", "router-id", address]) => settings.router_id = address.parse().ok(),
-        (Some(Family::Ipv4), ["redistribute", source, rest @ ..]) => {
-            settings.less_preferred |= redistribute(&mut settings.redistribute_ipv4, source, rest);
-        }
-        (Some(Family::Ipv6), ["redistribute", source, rest @ ..]) => {
-            settings.less_preferred |= redistribute(&mut settings.redistribute_ipv6, source, rest);
+        (Some(family @ (Family::Ipv4 | Family::Ipv6)), ["redistribute", source, rest @ ..]) => {
+            let drained = redistribute(sources(settings, family), source, rest);
+            settings.less_preferred |= drained == Some(true);
+            return (drained == Some(false)).then_some(family);
         }
         (Some(Family::Evpn), ["advertise", "ipv4", "unicast", ..]) => settings.advertise_ipv4 = true,
         (Some(Family::Evpn), ["advertise", "ipv6", "unicast", ..]) => settings.advertise_ipv6 = true,
@@ -158,10 +167,18 @@ fn vrf_setting(settings: &mut BgpSettings, family: Option<Family>, words: &[&str
         (Some(Family::Evpn), ["route-target", direction, list @ ..]) => targets(settings, direction, list),
         _ => {}
     }
+    None
 }
 
-/// Takes in a `redistribute` line; gives whether what it redistributes is less preferred.
-fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> bool {
+fn sources(settings: &mut BgpSettings, family: Family) -> &mut Sources {
+    match family {
+        Family::Ipv6 => &mut settings.redistribute_ipv6,
+        Family::Ipv4 | Family::Evpn => &mut settings.redistribute_ipv4,
+    }
+}
+
+/// Takes in a `redistribute` line; gives whether what it redistributes is less preferred, where it is none of others.
+fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> Option<bool> {
     match (source, rest) {
         ("connected", _) => {
             let is_ours = match rest {
@@ -170,14 +187,14 @@ fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> bool {
                 _ => false,
             };
             sources.connected = if is_ours { Connected::Ours } else { Connected::Refined };
-            has_drain_metric(rest)
+            Some(has_drain_metric(rest))
         }
         ("kernel", ["route-map", name]) => {
             let map = RouteMap::named(name);
             sources.kernel = map.map_or(Kernel::No, |_| Kernel::Ours);
-            map == Some(RouteMap::Drained)
+            map.map(|map| map == RouteMap::Drained)
         }
-        _ => false,
+        _ => None,
     }
 }
 

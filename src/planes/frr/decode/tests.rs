@@ -70,6 +70,32 @@ fn what_the_default_instance_imports_is_told_by_vrf_and_family() {
     assert_eq!(bgp(text).leaks, BTreeMap::from([leak("bgp-vrf", true), leak("other", false)]));
 }
 
+/// The agent was killed while it drained, say.
+#[test]
+fn an_instance_that_is_drained_by_half_lacks_the_other_half() {
+    let text = |ipv6: &str| {
+        format!(
+            "router bgp 64999 vrf vrf-1\n address-family ipv4 unicast\n  redistribute connected metric 4294967294\n \
+             exit-address-family\n address-family ipv6 unicast\n  redistribute connected{ipv6}\n exit-address-family\nexit\n"
+        )
+    };
+    let settings = |ipv6| bgp(&text(ipv6)).vrfs.remove(&name("vrf-1")).unwrap().settings;
+    let (half, whole) = (settings(""), settings(" metric 4294967294"));
+    assert!(half.less_preferred && whole.less_preferred);
+    assert_eq!([half.redistribute_ipv4, whole.redistribute_ipv6], [Sources::wished(true, false); 2]);
+    assert_eq!(half.redistribute_ipv6, Sources::default());
+}
+
+/// Written before the address families (`bgp_config_write` in bgpd/bgp_vty.c).
+#[test]
+fn a_block_inside_an_instance_does_not_end_it() {
+    let text = "router bgp 64999\n bgp router-id 10.0.0.1\n !\n segment-routing srv6\n  locator MAIN\n exit\n !\n \
+                address-family ipv4 unicast\n  import vrf bgp-vrf\n exit-address-family\n !\n \
+                address-family l2vpn evpn\n  advertise-all-vni\n exit-address-family\nexit\n!\nadvertise-all-vni\n";
+    let seen = bgp(text);
+    assert!(seen.base.evpn && seen.leaks.contains_key(&name("bgp-vrf")), "{seen:?}");
+}
+
 #[test]
 fn vrf_blocks_end_where_frr_ends_them() {
     let indented =
