@@ -391,19 +391,23 @@ impl Reconciler {
     fn look_at_withdrawals(&mut self, now: Instant) {
         // Who has no name yet cannot read from rows what is his: until then nothing is removed.
         let has_name = self.wishless || self.intent.chassis_name().is_some();
+        let mut looked = false;
         if self.southbound.whole && has_name && self.core.can_judge_resync() {
             let (advertised, leaving) = self.core.advertised();
             let unbound = if self.core.brake.is_on() { Unbound::NotClaimedYet } else { Unbound::LetGo };
             let unexplained = self.by_evidence(leaving, unbound, false);
             self.core.resynchronised(unexplained, advertised, !self.knows_chassis(), now);
+            looked = true;
         } else if self.core.brake.is_on() && std::mem::take(&mut self.rows_changed) {
             let explained = self.by_evidence(self.core.braked(), Unbound::NotClaimedYet, true);
             self.core.explained(explained);
+            looked = true;
         }
         self.rows_changed = false;
-        if self.config.modes.underlay {
-            let widely = self.core.brake.is_on();
-            self.subjects_changed |= self.bgp.look_for(&self.replica, widely);
+        if self.config.modes.underlay && (looked || !self.core.brake.is_on()) {
+            let plain = self.core.braked().into_iter().filter(|held| held.part.vni().is_none());
+            let lost = plain.map(|held| held.ip).collect();
+            self.subjects_changed |= self.bgp.look_for(&self.replica, &lost);
         }
     }
 
@@ -490,6 +494,10 @@ impl Reconciler {
 
     /// When `poll` should be called again at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
+        // Until then `poll` does nothing about what is due.
+        if !self.southbound_read {
+            return None;
+        }
         let others =
             self.survey.deadline().into_iter().chain(self.news.due()).chain(self.counting_deadline());
         self.core.next_timeout().into_iter().chain(others).min()

@@ -99,8 +99,8 @@ pub struct Intent {
     /// The groups of datapaths that load balancers refer to, and by which.
     refers: HashMap<Uuid, Uuid>,
     groups: BTreeMap<Uuid, BTreeSet<Uuid>>,
-    /// Every port of these provider networks is asked for: see [`Intent::look_for`].
-    searched: BTreeSet<Uuid>,
+    /// What is asked for beside what is offered: see [`Intent::look_for`].
+    searched: BTreeSet<Subject>,
 }
 
 /// What is to be computed again.
@@ -258,15 +258,15 @@ impl Intent {
     /// All that the Southbound is to be asked for.
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
         let bound = self.chassis.map(Subject::OnChassis);
-        let searched = self.searched.iter().map(|datapath| Subject::Workloads(*datapath));
+        let searched = self.searched.iter().cloned();
         let always = bound.into_iter().chain([Subject::Nat]);
         always.chain(self.balancer_subjects()).chain(searched).chain(self.watchers.keys().cloned())
     }
 
-    /// Ports of provider networks that are bound elsewhere are not asked for, unless it has to be known what became of an
-    /// address: `widely` asks for all of them. True where that changes something.
-    pub fn look_for(&mut self, replica: &Replica, widely: bool) -> bool {
-        let wanted = if widely { replica.localnet_datapaths().collect() } else { BTreeSet::new() };
+    /// What is bound elsewhere is not asked for, unless it has to be known what became of these addresses. True where that
+    /// changes something.
+    pub fn look_for(&mut self, replica: &Replica, lost: &HashSet<IpAddr>) -> bool {
+        let wanted = evidence::wanted(self, replica, lost);
         let changes = self.searched != wanted;
         self.searched = wanted;
         changes

@@ -12,7 +12,7 @@ use crate::{
         tables::{DatapathGroup, LoadBalancer, LogicalRouter, LogicalRouterPort, Nat, PortBinding},
         value::Pairs,
     },
-    southbound::Replica,
+    southbound::{Replica, Sort, Subject, sort},
 };
 
 /// Rows and the ledger beside them.
@@ -55,6 +55,18 @@ pub fn uuid_of(name: &str) -> Uuid {
         bytes[at % 16] = bytes[at % 16].wrapping_mul(31).wrapping_add(byte).wrapping_add(at as u8);
     }
     Uuid::from_bytes(bytes)
+}
+
+/// As `southbound::feed::conditions` asks for ports.
+fn is_asked(row: &PortBinding, subjects: &[Subject]) -> bool {
+    let by = |subject: &Subject| match subject {
+        Subject::Port(name) => row.logical_port == *name,
+        Subject::Patches(datapath) | Subject::Workloads(datapath) => row.datapath == *datapath,
+        Subject::OnChassis(chassis) => row.chassis == Some(*chassis),
+        Subject::Nat => !row.nat_addresses.is_empty(),
+        Subject::Localnets(_) | Subject::Balancers | Subject::Group(_) => false,
+    };
+    matches!(sort(row), Sort::ChassisRedirect | Sort::Localnet) || subjects.iter().any(by)
 }
 
 fn pairs(list: &[(&str, &str)]) -> Pairs {
@@ -134,6 +146,29 @@ impl Cloud {
         replica.balancers_mut().clear();
         tell_balancers(&self.balancers, replica);
         tell_translations(&self.translated, replica);
+    }
+
+    /// A replica gets everything anew that is asked for by these subjects, as the server's conditions have it.
+    pub fn tell_asked(&self, replica: &mut Replica, subjects: &[Subject]) {
+        let rows = self.rows().into_iter().filter(|(_, row)| is_asked(row, subjects));
+        replica.replace(rows.collect(), self.chassis());
+        replica.balancers_mut().clear();
+        tell_balancers(&self.balancers, replica);
+        tell_translations(&self.translated, replica);
+    }
+
+    /// The conditions have changed: rows come and go by them. Gives whether any did.
+    pub fn follow(&self, replica: &mut Replica, subjects: &[Subject]) -> bool {
+        let mut moved = false;
+        for (uuid, row) in self.rows() {
+            match (is_asked(&row, subjects), replica.get(&uuid).is_some()) {
+                (true, false) => replica.put_port(uuid, row),
+                (false, true) => drop(replica.remove_port(uuid)),
+                _ => continue,
+            }
+            moved = true;
+        }
+        moved
     }
 
     /// The Northbound tells that the router of this gateway translates these networks; None: it tells of no such router.

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::{Intent, nat, router::Router};
 use crate::{
+    config::TenantNetworks,
     intent::{Unbound, port},
     model::Prefix,
     ovsdb::tables::PortBinding,
-    southbound::{Replica, Sort, sort},
+    southbound::{Replica, Sort, Subject, sort},
 };
 
 /// The rows at hand, asked about one address after the other.
@@ -23,12 +24,44 @@ pub struct Evidence<'a> {
     replica: &'a Replica,
     unbound: Unbound,
     spoken_of: Option<HashSet<IpAddr>>,
+    /// The routers whose gateway is elsewhere.
+    elsewhere: HashSet<Uuid>,
+}
+
+/// What may say what became of these addresses: the ports of provider networks, and of tenants' networks that have one of
+/// them behind a router whose gateway is elsewhere. Some of it shows only when some has come.
+pub fn wanted(intent: &Intent, replica: &Replica, lost: &HashSet<IpAddr>) -> BTreeSet<Subject> {
+    if lost.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut wanted: BTreeSet<Subject> = replica.localnet_datapaths().map(Subject::Workloads).collect();
+    if intent.tenants == TenantNetworks::None {
+        return wanted;
+    }
+    for router in routers(replica, |row| row.chassis != intent.chassis) {
+        wanted.insert(Subject::Patches(router));
+        for port in replica.patches_of(router) {
+            let networks = port::router(&port.mac).map(|read| read.networks).unwrap_or_default();
+            let has_one = lost.iter().any(|address| networks.iter().any(|network| network.contains(address)));
+            let Some(peer) = port.options.get("peer").filter(|_| has_one) else { continue };
+            wanted.insert(Subject::Port(peer.into()));
+            wanted.extend(replica.port(peer).map(|peer| Subject::Workloads(peer.datapath)));
+        }
+    }
+    wanted
+}
+
+/// The datapaths of the routers whose gateway is like that.
+fn routers(replica: &Replica, is: impl Fn(&PortBinding) -> bool) -> HashSet<Uuid> {
+    let ports = replica.rows_by_uuid().map(|(_, row)| row);
+    ports.filter(|row| sort(row) == Sort::ChassisRedirect && is(row)).map(|row| row.datapath).collect()
 }
 
 impl<'a> Evidence<'a> {
     /// What can be said with these rows.
     pub fn new(intent: &'a Intent, replica: &'a Replica, unbound: Unbound) -> Self {
-        Self { intent, replica, unbound, spoken_of: None }
+        let elsewhere = routers(replica, |row| is_elsewhere(replica, unbound, row));
+        Self { intent, replica, unbound, spoken_of: None, elsewhere }
     }
 
     /// Whether some row says why this address is not offered.
@@ -64,7 +97,7 @@ impl<'a> Evidence<'a> {
             Sort::Workload if self.is_elsewhere(row) => {
                 spoken.extend(port::workload(row).map(|(_, address)| address));
             }
-            Sort::ChassisRedirect if self.is_elsewhere(row) => {
+            Sort::ChassisRedirect | Sort::Patch if self.elsewhere.contains(&row.datapath) => {
                 let networks = port::router(&row.mac).map(|read| read.networks).unwrap_or_default();
                 spoken.extend(networks.iter().map(Prefix::addr));
             }
@@ -75,13 +108,10 @@ impl<'a> Evidence<'a> {
 
     /// The addresses of load balancers on routers whose gateway is elsewhere.
     fn of_balancers_elsewhere(&self) -> impl Iterator<Item = IpAddr> {
-        let ports = self.replica.rows_by_uuid().map(|(_, row)| row);
-        let gateways = ports.filter(|row| sort(row) == Sort::ChassisRedirect && self.is_elsewhere(row));
-        let elsewhere: HashSet<Uuid> = gateways.map(|row| row.datapath).collect();
         let balancers = self.replica.balancers();
         let moved = balancers
             .iter()
-            .filter(move |(_, row)| balancers.places(row).any(|place| elsewhere.contains(&place)));
+            .filter(|(_, row)| balancers.places(row).any(|place| self.elsewhere.contains(&place)));
         moved.flat_map(|(_, row)| row.addresses())
     }
 
@@ -91,7 +121,11 @@ impl<'a> Evidence<'a> {
     }
 
     fn is_elsewhere(&self, row: &PortBinding) -> bool {
-        let let_go = self.unbound == Unbound::LetGo && !self.replica.is_unclaimed(&row.logical_port);
-        row.chassis.is_some() || let_go
+        is_elsewhere(self.replica, self.unbound, row)
     }
+}
+
+fn is_elsewhere(replica: &Replica, unbound: Unbound, row: &PortBinding) -> bool {
+    let let_go = unbound == Unbound::LetGo && !replica.is_unclaimed(&row.logical_port);
+    row.chassis.is_some() || let_go
 }

@@ -32,8 +32,10 @@ impl Rig {
 
     pub(in crate::reconcile) fn connect(&mut self) {
         self.peers.connect(&mut self.reconciler, self.now);
-        self.cloud.tell(self.reconciler.replica_mut());
-        self.reconciler.southbound_whole();
+        self.tell();
+        if self.has_name() {
+            self.reconciler.southbound_whole();
+        }
         if self.reads_northbound {
             self.reconciler.northbound_whole();
         }
@@ -41,8 +43,47 @@ impl Rig {
 
     /// The cloud's rows as they are now, and everything that follows from them.
     pub(in crate::reconcile) fn run(&mut self) -> usize {
-        self.cloud.tell(self.reconciler.replica_mut());
-        self.peers.run(&mut self.reconciler, &mut self.now)
+        self.tell();
+        let mut written = 0;
+        loop {
+            written += self.peers.run(&mut self.reconciler, &mut self.now);
+            let is_whole = self.reconciler.southbound.whole || !self.has_name();
+            if !self.follow() && is_whole {
+                return written;
+            }
+            if !is_whole {
+                self.reconciler.southbound_whole();
+            }
+        }
+    }
+
+    /// Without the chassis' name the agent has no session with the Southbound.
+    fn has_name(&self) -> bool {
+        self.reconciler.node().settings().system_id.is_some()
+    }
+
+    /// The server gives everything anew that the agent asks for, and what it comes to ask for by that.
+    pub(in crate::reconcile) fn tell(&mut self) {
+        let asked = self.asked();
+        self.cloud.tell_asked(self.reconciler.replica_mut(), &asked);
+        self.follow();
+    }
+
+    /// Rows come and go by what the agent asks for. Gives whether any did.
+    fn follow(&mut self) -> bool {
+        let mut moved = false;
+        loop {
+            self.reconciler.update_intent();
+            let asked = self.asked();
+            if !self.cloud.follow(self.reconciler.replica_mut(), &asked) {
+                return moved;
+            }
+            moved = true;
+        }
+    }
+
+    fn asked(&self) -> Vec<crate::southbound::Subject> {
+        self.reconciler.subjects().map(std::borrow::Cow::into_owned).collect()
     }
 
     /// Whatever happened: a second pass writes nothing, and neither does an agent that comes anew to the same world, but that
