@@ -130,6 +130,7 @@ expected_gateway() { # VNI DEVICE MAC ADDRESS...
     "actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:$answer->eth_src,set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],set_field:$answer->arp_sha,move:NXM_OF_ARP_TPA[]->NXM_NX_REG0[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],move:NXM_NX_REG0[]->NXM_OF_ARP_SPA[],IN_PORT"
   echo "flow ${bridge[$device]} priority=1001,icmp6,in_port=$from,dl_src=$mac,icmp_type=135,icmp_code=0" \
     "actions=set_field:$answer->eth_dst,controller(id=998)"
+  echo "flow ${bridge[$device]} priority=899,in_port=$from,dl_src=$mac,dl_dst=$answer actions=drop"
 }
 
 expected_subnet() { # VNI DEVICE PREFIX VIA MAC...

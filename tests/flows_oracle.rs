@@ -91,6 +91,11 @@ fn what_a_vrf_sends_goes_to_its_router_or_nowhere() {
     );
     let guard = FlowRule::Guard { in_port: OfPort(2) };
     assert_eq!(flow_mod(Verb::Create, &guard), "ADD priority=900,in_port=2 cookie:0x3e6 actions=drop");
+    let stray = FlowRule::Stray { in_port: OfPort(1), router: ROUTER, to: ATTACH };
+    assert_eq!(
+        flow_mod(Verb::Create, &stray),
+        "ADD priority=899,in_port=1,dl_src=fa:16:3e:7f:59:7f,dl_dst=1e:8b:ac:5d:98:4a cookie:0x3e6 actions=drop"
+    );
 }
 
 #[test]

@@ -138,11 +138,14 @@ const PLAIN_LINKS: &str = "link add bgp-vrf type vrf table 10\nlink set bgp-vrf 
 /// What leaves goes to the bridge, and who asks for an address that is not here is answered; any MAC does as the bridge's.
 const PLAIN_FLOWS: &str = "cookie=0x3e7,priority=900,ip,in_port=1,actions=set_field:02:00:00:00:00:01->eth_dst,NORMAL\n\
     cookie=0x3e7,priority=900,ipv6,in_port=1,actions=set_field:02:00:00:00:00:01->eth_dst,NORMAL\n\
-    cookie=0x3e7,priority=901,arp,in_port=1,arp_op=1,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
+    cookie=0x3e7,priority=901,icmp6,in_port=1,icmp_type=135,icmp_code=0,actions=NORMAL\n\
+    cookie=0x3e7,priority=901,icmp6,in_port=1,icmp_type=136,icmp_code=0,actions=NORMAL\n\
+    cookie=0x3e7,priority=903,arp,in_port=1,arp_spa=0.0.0.0,arp_op=1,actions=NORMAL\n\
+    cookie=0x3e7,priority=902,arp,in_port=1,arp_op=1,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
     set_field:02:00:00:00:00:01->eth_src,set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],\
     set_field:02:00:00:00:00:01->arp_sha,move:NXM_OF_ARP_TPA[]->NXM_NX_REG0[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],\
     move:NXM_NX_REG0[]->NXM_OF_ARP_SPA[],IN_PORT\n\
-    cookie=0x3e7,priority=901,icmp6,in_port=1,icmp_type=135,icmp_code=0,\
+    cookie=0x3e7,priority=902,icmp6,in_port=1,icmp_type=135,icmp_code=0,\
     actions=set_field:02:00:00:00:00:01->eth_dst,controller(id=998)\n";
 
 /// The routing table of br-ex.
@@ -183,7 +186,7 @@ fn plain_flows(text: &mut String, cloud: Cloud, tenant: u32, vm: u32) {
             "-4" => format!("arp,in_port={PATCH},arp_op=1,arp_tpa={ip}"),
             _ => format!("icmp6,in_port={PATCH},icmp_type=135,icmp_code=0,nd_target={ip}"),
         };
-        let _ = writeln!(text, "cookie=0x3e7,priority=902,{question},actions=NORMAL");
+        let _ = writeln!(text, "cookie=0x3e7,priority=903,{question},actions=NORMAL");
     }
 }
 
@@ -307,6 +310,7 @@ fn flows(text: &mut String, cloud: Cloud, tenant: u32) {
     ));
     flow(format!("priority=1000,in_port={port},dl_dst={router},actions=output:{PATCH}"));
     flow(format!("priority=900,in_port={port},actions=drop"));
+    flow(format!("priority=899,in_port={PATCH},dl_src={router},dl_dst={answer},actions=drop"));
 }
 
 fn addresses(text: &mut String, cloud: Cloud, tenant: u32) {

@@ -32,15 +32,15 @@ pub fn prefixes(cloud: Cloud, vms: u32) -> Vec<String> {
     all
 }
 
-/// Flows of ours on br-ex, by the families. Tenants': redirects of subnet and gateway, ARP and ND answers, inject, guard.
-/// Plain routes': a question about each address that is let pass, the answers to others, what leaves.
+/// Flows of ours on br-ex, by the families. Tenants': redirects of subnet and gateway, ARP and ND answers, inject, guard,
+/// stray. Plain routes': a question about each address that is let pass, the answers to others, what leaves and what passes.
 fn flows(cloud: Cloud) -> usize {
     if cloud.on == On::Provider {
-        return (cloud.all_vms() * cloud.family.addresses()) as usize + 4;
+        return (cloud.all_vms() * cloud.family.addresses()) as usize + 7;
     }
     let v4 = if cloud.family == Family::V6 { 0 } else { 3 };
     let v6 = if cloud.family == Family::V4 { 0 } else { 2 };
-    (v4 + v6 + 4) * cloud.tenants as usize
+    (v4 + v6 + 5) * cloud.tenants as usize
 }
 
 fn output(line: &str) -> String {

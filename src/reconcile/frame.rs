@@ -198,12 +198,10 @@ impl Frame {
                 true => KernelObject::Route(Route { table, prefix, metric: BESIDE_METRIC, next_hop }),
                 false => route(table, prefix, next_hop),
             });
-            self.push(KernelObject::Neighbour(Neighbour {
-                dev: tie.device,
-                ip,
-                mac: gateway.mac,
-                marked: false,
-            }));
+            // The bridge itself is no device of ours.
+            let marked = tie.device == tie.bridge;
+            let (dev, mac) = (tie.device, gateway.mac);
+            self.push(KernelObject::Neighbour(Neighbour { dev, ip, mac, marked }));
         }
         for subnet in &tenant.subnets {
             let next_hop = gateway.addresses.iter().find(|address| same_family(address, &subnet.prefix));
@@ -245,13 +243,16 @@ impl Frame {
             let (router, vlan) = (gateway.mac, tie.vlan.is_some());
             flow(FlowRule::Redirect { in_port, router, subnet, vlan, to, output });
         }
-        for rule in answers(gateway, in_port, to, is_only_way, &config.next_hop_proxy) {
-            flow(rule);
-        }
+        let answers = answers(gateway, in_port, to, is_only_way, &config.next_hop_proxy);
+        let is_answered = !answers.is_empty();
+        answers.into_iter().for_each(&mut flow);
         flow(FlowRule::Inject { in_port: source, router: gateway.mac, vlan: tie.vlan, output: in_port });
-        // The bridge's own port has other users.
+        // The bridge's own port and MAC have other users.
         if tie.source != tie.bridge {
             flow(FlowRule::Guard { in_port: source });
+            if is_answered {
+                flow(FlowRule::Stray { in_port, router: gateway.mac, to });
+            }
         }
     }
 }

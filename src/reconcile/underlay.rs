@@ -123,6 +123,12 @@ impl Reconciler {
             true => provider_network(&localnets(&self.replica, network), &self.core.node, &self.config),
             false => Default::default(),
         };
+        let (frame, tie) = match tie.as_ref().and_then(|tie| self.device_trouble(network, tie)) {
+            Some(trouble) => {
+                (Frame { waiting: vec![trouble], bridges: frame.bridges, objects: Vec::new() }, None)
+            }
+            None => (frame, tie),
+        };
         self.put_frame(Part::Network(network), frame);
         let before = match tie.clone() {
             Some(tie) => self.underlay.ties.insert(network, tie),
@@ -132,10 +138,26 @@ impl Reconciler {
             // A VLAN device that this network gives up may be another's, too, which then wishes it anew.
             let device = before.map(|tie| tie.device);
             let others = self.underlay.ties.iter().filter(|(_, tie)| Some(tie.device) == device);
-            self.underlay.networks.extend(others.map(|(other, _)| *other).filter(|other| *other != network));
+            let others = others.map(|(other, _)| *other);
+            // Or it is what another one waits for.
+            let waiting = self.bgp.networks().filter(|other| !self.underlay.ties.contains_key(other));
+            self.underlay.networks.extend(others.chain(waiting).filter(|other| *other != network));
             let on_it = self.bgp.exposures().filter(|(_, exposure)| exposure.network == network);
             self.underlay.destinations.extend(on_it.map(|(to, _)| *to));
         }
+    }
+
+    /// Why a provider network cannot have its VLAN device: names of bridges that begin alike give devices of one name.
+    fn device_trouble(&self, network: Uuid, tie: &Tie) -> Option<String> {
+        let is_taken = |(other, others): &(&Uuid, &Tie)| {
+            **other != network && others.device == tie.device && others.bridge != tie.bridge
+        };
+        let (_, taken) = self.underlay.ties.iter().find(is_taken)?;
+        let Tie { bridge, device, .. } = tie;
+        Some(format!(
+            "its VLAN device would be {device}, which is that of bridge {} already: rename {bridge} or use another VLAN",
+            taken.bridge
+        ))
     }
 
     fn update_destination(&mut self, to: Prefix) {
@@ -252,6 +274,7 @@ fn provider_network(localnets: &[Localnet], node: &Node, config: &Config) -> (Fr
         let mut flow = |rule| frame.push(FlowsObject::Flow(Flow { bridge, rule }));
         for ipv6 in [false, true] {
             flow(FlowRule::Outgoing { in_port, ipv6, to: mac });
+            flow(FlowRule::Discovery { in_port, advertised: ipv6 });
         }
         let targets: Vec<Option<IpAddr>> = match &config.next_hop_proxy {
             NextHopProxy::Always => vec![None],
@@ -267,6 +290,9 @@ fn provider_network(localnets: &[Localnet], node: &Node, config: &Config) -> (Fr
             }
         }
         answers = (!targets.is_empty()).then_some(in_port);
+        if let Some(in_port) = answers {
+            flow(FlowRule::Probe { in_port });
+        }
     }
     let network = localnet.network.clone();
     (frame, Some(Tie { bridge, device, tag: localnet.tag, network, table, answers }))

@@ -72,6 +72,10 @@ pub fn rule_matching(identity: &Identity) -> Option<FlowRule> {
         FlowRule::Guard { in_port },
         FlowRule::Outgoing { in_port, ipv6: false, to: nobody },
         FlowRule::Outgoing { in_port, ipv6: true, to: nobody },
+        FlowRule::Stray { in_port, router, to: seen.eth_dst.unwrap_or(nobody) },
+        FlowRule::Discovery { in_port, advertised: false },
+        FlowRule::Discovery { in_port, advertised: true },
+        FlowRule::Probe { in_port },
         any_reply(false),
         any_reply(true),
     ];

@@ -5,7 +5,7 @@ use ofproto::{
     reserved_port,
 };
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::object::FlowRule;
 use crate::{
@@ -22,10 +22,12 @@ const REPLY_PRIORITY: u16 = 1001;
 const OWN_PRIORITY: u16 = 1002;
 const INJECT_PRIORITY: u16 = 1000;
 const GUARD_PRIORITY: u16 = 900;
+const STRAY_PRIORITY: u16 = 899;
 /// The Python agent's.
 const OUTGOING_PRIORITY: u16 = 900;
-const ANY_REPLY_PRIORITY: u16 = 901;
-const BEHIND_PRIORITY: u16 = 902;
+const DISCOVERY_PRIORITY: u16 = 901;
+const ANY_REPLY_PRIORITY: u16 = 902;
+const PASS_PRIORITY: u16 = 903;
 
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
@@ -33,8 +35,9 @@ const IPV6: u16 = 0x86dd;
 /// The Ethernet type of an 802.1Q tag.
 const VLAN: u16 = 0x8100;
 const ICMPV6: u8 = 58;
-/// RFC 4861, 4.3.
+/// RFC 4861, 4.3 and 4.4.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// Which bits of the cookie a flow must have that we remove: all but one. With all bits OVS looks through all flows with
 /// that cookie for each removal (ofproto/ofproto.c, `collect_rules_strict`), so that it takes 6 s for 8,000; otherwise
@@ -97,7 +100,18 @@ pub fn identity(rule: &FlowRule) -> Identity {
             (ANY_REPLY_PRIORITY, questions(in_port.0, *ipv6, *target))
         }
         FlowRule::Behind { in_port, address } => {
-            (BEHIND_PRIORITY, questions(in_port.0, address.is_ipv6(), Some(*address)))
+            (PASS_PRIORITY, questions(in_port.0, address.is_ipv6(), Some(*address)))
+        }
+        FlowRule::Probe { in_port } => {
+            let asked = questions(in_port.0, false, None);
+            (PASS_PRIORITY, asked.with(Field::arp_spa(Ipv4Addr::UNSPECIFIED)))
+        }
+        FlowRule::Stray { in_port, router, to } => {
+            (STRAY_PRIORITY, from_router(in_port.0, *router).with(Field::eth_dst(*to)))
+        }
+        FlowRule::Discovery { in_port, advertised } => {
+            let kind = if *advertised { NEIGHBOUR_ADVERTISEMENT } else { NEIGHBOUR_SOLICITATION };
+            (DISCOVERY_PRIORITY, discovery(from_port(in_port.0), kind))
         }
         FlowRule::Unknown { table, priority, matches, .. }
         | FlowRule::Foreign { table, priority, matches, .. } => {
@@ -121,7 +135,10 @@ pub fn instructions(rule: &FlowRule) -> Option<Instructions> {
         FlowRule::Outgoing { to, .. } => {
             vec![Action::SetField(Field::eth_dst(*to)), Action::output(reserved_port::NORMAL)]
         }
-        FlowRule::OwnArp { .. } | FlowRule::Behind { .. } => vec![Action::output(reserved_port::NORMAL)],
+        FlowRule::OwnArp { .. }
+        | FlowRule::Behind { .. }
+        | FlowRule::Probe { .. }
+        | FlowRule::Discovery { .. } => vec![Action::output(reserved_port::NORMAL)],
         // The packet reaches us with the answer as its Ethernet destination: see `neighbour`.
         FlowRule::NdReply { answer, .. } | FlowRule::AnyReply { answer, .. } => vec![
             Action::SetField(Field::eth_dst(*answer)),
@@ -132,7 +149,7 @@ pub fn instructions(rule: &FlowRule) -> Option<Instructions> {
             push.into_iter().flatten().chain([Action::output(output.0)]).collect()
         }
         // Without any instruction a packet is dropped.
-        FlowRule::Guard { .. } => return Some(Instructions::default()),
+        FlowRule::Guard { .. } | FlowRule::Stray { .. } => return Some(Instructions::default()),
         FlowRule::Unknown { .. } | FlowRule::Foreign { .. } => return None,
     };
     Some(Instructions::apply(actions))
@@ -175,10 +192,14 @@ fn questions(in_port: u32, ipv6: bool, target: Option<IpAddr>) -> Match {
 }
 
 fn solicitations(matches: Match) -> Match {
+    discovery(matches, NEIGHBOUR_SOLICITATION)
+}
+
+fn discovery(matches: Match, kind: u8) -> Match {
     matches
         .with(Field::eth_type(IPV6))
         .with(Field::ip_proto(ICMPV6))
-        .with(Field::icmpv6_type(NEIGHBOUR_SOLICITATION))
+        .with(Field::icmpv6_type(kind))
         .with(Field::icmpv6_code(0))
 }
 

@@ -98,6 +98,17 @@ pub enum FlowRule {
         /// The attach device's port.
         in_port: OfPort,
     },
+    /// Whatever else OVN's router sends to the VRF, from subnets that are not offered, is dropped: the bridge has not learned
+    /// where the attach device's MAC is and would flood the provider network with it, and the VRF would take it. Priority 899,
+    /// behind [`Self::Outgoing`].
+    Stray {
+        /// The localnet's patch port.
+        in_port: OfPort,
+        /// The router gateway's MAC.
+        router: MacAddr,
+        /// The attach device's MAC.
+        to: MacAddr,
+    },
     /// What leaves OVN by a provider network: to the bridge itself, so that the kernel routes it. Priority 900.
     /// Match: ip or ipv6, in_port; actions: set eth_dst, NORMAL.
     Outgoing {
@@ -108,8 +119,16 @@ pub enum FlowRule {
         /// The bridge's MAC.
         to: MacAddr,
     },
+    /// IPv6 neighbour discovery that leaves OVN and is not answered passes as it is: it is no packet to be routed. Priority
+    /// 901, before those.
+    Discovery {
+        /// The localnet's patch port.
+        in_port: OfPort,
+        /// Advertisements; else solicitations.
+        advertised: bool,
+    },
     /// ARP requests, or IPv6 neighbour solicitations, from whoever in OVN are answered with `answer`, as [`Self::ArpReply`] and
-    /// [`Self::NdReply`] are. Priority 901.
+    /// [`Self::NdReply`] are. Priority 902.
     AnyReply {
         /// The localnet's patch port.
         in_port: OfPort,
@@ -121,12 +140,18 @@ pub enum FlowRule {
         answer: MacAddr,
     },
     /// An address that is behind this patch port itself is not answered for: who has it asks whether it is free, and
-    /// announces itself. Priority 902, before the answers.
+    /// announces itself. Priority 903, before the answers.
     Behind {
         /// The localnet's patch port.
         in_port: OfPort,
         /// The address.
         address: IpAddr,
+    },
+    /// Nor is a host that asks by ARP whether an address is free (RFC 5227, 1.1: its own is 0.0.0.0): it would take the answer
+    /// for somebody else's who has it. Priority 903.
+    Probe {
+        /// The localnet's patch port.
+        in_port: OfPort,
     },
     /// A flow with our cookie that is none of the above, as seen; never wished. Where only its actions (or timeouts) are
     /// none of ours, its key is that of the rule with this match, so that it counts as that rule, to be mended.
@@ -198,6 +223,12 @@ pub enum FlowsKey {
     Inject(IfName, OfPort, MacAddr),
     /// A guard by bridge and port.
     Guard(IfName, OfPort),
+    /// What is sent to the VRF and not offered by bridge, port, MAC, the VRF's MAC.
+    Stray(IfName, OfPort, MacAddr, MacAddr),
+    /// Neighbour discovery that passes by bridge, port, whether it is advertisements.
+    Discovery(IfName, OfPort, bool),
+    /// ARP probes by bridge and port.
+    Probe(IfName, OfPort),
     /// Outgoing packets by bridge, port, whether they are IPv6.
     Outgoing(IfName, OfPort, bool),
     /// An answer for whoever asks by bridge, port, whether it is IPv6, target.
@@ -239,6 +270,9 @@ impl Flow {
             }
             FlowRule::Inject { in_port, router, .. } => FlowsKey::Inject(bridge, *in_port, *router),
             FlowRule::Guard { in_port } => FlowsKey::Guard(bridge, *in_port),
+            FlowRule::Stray { in_port, router, to } => FlowsKey::Stray(bridge, *in_port, *router, *to),
+            FlowRule::Discovery { in_port, advertised } => FlowsKey::Discovery(bridge, *in_port, *advertised),
+            FlowRule::Probe { in_port } => FlowsKey::Probe(bridge, *in_port),
             FlowRule::Outgoing { in_port, ipv6, .. } => FlowsKey::Outgoing(bridge, *in_port, *ipv6),
             FlowRule::AnyReply { in_port, ipv6, target, .. } => {
                 FlowsKey::AnyReply(bridge, *in_port, *ipv6, *target)
@@ -260,7 +294,11 @@ impl FlowRule {
     /// The cookie of its flow.
     pub fn cookie(&self) -> u64 {
         match self {
-            Self::Outgoing { .. } | Self::AnyReply { .. } | Self::Behind { .. } => UNDERLAY_COOKIE,
+            Self::Outgoing { .. }
+            | Self::Discovery { .. }
+            | Self::AnyReply { .. }
+            | Self::Behind { .. }
+            | Self::Probe { .. } => UNDERLAY_COOKIE,
             Self::Unknown { cookie, .. } | Self::Foreign { cookie, .. } => *cookie,
             _ => COOKIE,
         }
@@ -292,6 +330,14 @@ impl fmt::Display for FlowRule {
                 write!(f, "inject from port {in_port} to {router}{vlan} port {output}")
             }
             Self::Guard { in_port } => write!(f, "drop the rest from port {in_port}"),
+            Self::Stray { in_port, router, to } => {
+                write!(f, "drop the rest of {router} from port {in_port} to {to}")
+            }
+            Self::Discovery { in_port, advertised } => {
+                let what = if *advertised { "advertisements" } else { "solicitations" };
+                write!(f, "let neighbour {what} from port {in_port} pass")
+            }
+            Self::Probe { in_port } => write!(f, "let ARP probes from port {in_port} pass"),
             Self::Outgoing { in_port, ipv6, to } => {
                 let family = if *ipv6 { "IPv6" } else { "IPv4" };
                 write!(f, "route {family} from port {in_port} by {to}")
