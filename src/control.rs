@@ -183,7 +183,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        reconcile::{BrakeStatus, Hops, ProblemStatus, SessionStatus, TenantStatus},
+        reconcile::{
+            BrakeStatus, Hops, NetworkStatus, ProblemStatus, SessionStatus, TenantStatus, UnderlayStatus,
+        },
         testing::peers::reconciler,
     };
 
@@ -264,12 +266,34 @@ mod tests {
             changed_seconds_ago: Some(1.0),
         };
         let problem = ProblemStatus { port: "lrp".to_owned(), vni: Some(1001), reason: "why".to_owned() };
+        let network = NetworkStatus {
+            network: "physnet1".to_owned(),
+            tag: Some(100),
+            bridge: Some("br-ex".to_owned()),
+            table: Some(201),
+            state: "held",
+            reasons: vec!["why".to_owned()],
+            more_reasons: 1,
+            prefixes: Hops { bgpd: Some(0), counted_seconds_ago: Some(1.0), ..Hops::default() },
+            wished: 1,
+            open: 1,
+        };
+        let underlay = UnderlayStatus {
+            vrf: "bgp-vrf".to_owned(),
+            table: 10,
+            nic: "bgp-nic".to_owned(),
+            state: "held",
+            reasons: vec!["why".to_owned()],
+            open: 1,
+            networks: vec![network],
+        };
         let brake = BrakeStatus { held_prefixes: 1, advertised: 2, limit: 1, no_chassis: false, until: None };
         Status {
             brake: Some(brake),
             warning: Some("a Python agent runs".to_owned()),
             sessions: [("frr".to_owned(), session)].into(),
             tenants: vec![tenant],
+            underlay: Some(underlay),
             problems: vec![problem],
             operations: [("kernel".to_owned(), [("done", 1)].into())].into(),
             ..reconciler().status(std::time::Instant::now())

@@ -1,7 +1,10 @@
 //! The removal of all that is ours: the reconciler with nothing to wish, so that order and ownership are those of the
 //! running agent. It needs the agent's lock: with one running, what goes would come back.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::mpsc, time::timeout};
 
@@ -12,7 +15,7 @@ use crate::{
     planes::{Change, Command, Outcome, Report},
     reconcile::{
         Reading,
-        object::{Object, PlaneId},
+        object::{Key, Object, PlaneId},
     },
 };
 
@@ -40,7 +43,8 @@ pub async fn remove_all(
     let memory = drain::memory(&config.state_dir);
     let (agent, heard) = Agent::start(config, Use::Keep, wish)?;
     let adoption = if wish == Wish::NothingOfPythons { Adoption::Due } else { Adoption::Done };
-    let mut cleaning = Cleaning { agent, heard, adoption, done: 0, moved: Instant::now() };
+    let (moved, tried, unmarked) = (Instant::now(), HashSet::new(), Vec::new());
+    let mut cleaning = Cleaning { agent, heard, adoption, done: 0, moved, tried, unmarked };
     cleaning.run(patience, tell).await;
     let mut cleaned = Cleaned { done: cleaning.done, left: cleaning.left() };
     // A start after this begins anew, as on a node that never was drained.
@@ -67,8 +71,11 @@ struct Cleaning {
     heard: mpsc::Receiver<Event>,
     adoption: Adoption,
     done: usize,
-    /// When something was sent last.
+    /// When something was done, or tried for the first time.
     moved: Instant,
+    tried: HashSet<(PlaneId, Key)>,
+    /// What of the Python agent's could not be marked, and so stays.
+    unmarked: Vec<String>,
 }
 
 impl Cleaning {
@@ -116,8 +123,10 @@ impl Cleaning {
         if let Command::Apply { id, operations } = &command {
             for operation in operations {
                 tell(&format!("{} {plane}: {}", verb_word(operation.verb), operation.object));
+                if self.tried.insert((plane, operation.object.key())) {
+                    self.moved = Instant::now();
+                }
             }
-            self.moved = Instant::now();
             if plane == PlaneId::Ledger && *id >= ADOPTION {
                 // The ledger tells nothing by itself but how it ended.
                 let entries = operations.iter().map(|operation| Change::Present(operation.object.clone()));
@@ -130,9 +139,14 @@ impl Cleaning {
 
     fn hear(&mut self, event: Event) {
         if let Event::Plane(_, Report::Results { id, outcomes }) = &event {
-            self.done += outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count();
+            let done = outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count();
+            if done > 0 {
+                self.done += done;
+                self.moved = Instant::now();
+            }
             if let (Adoption::UnderWay(count), true) = (self.adoption, *id >= ADOPTION) {
                 self.adoption = if count > 1 { Adoption::UnderWay(count - 1) } else { Adoption::Done };
+                self.unmarked.extend(outcomes.iter().filter_map(unmarked));
             }
         }
         self.agent.hear(event);
@@ -164,6 +178,18 @@ impl Cleaning {
             });
             base.into_iter().chain(networks)
         });
-        self.agent.reconciler.unread().into_iter().chain(tenants).chain(plain).collect()
+        let unmarked = self.unmarked.iter().cloned();
+        self.agent.reconciler.unread().into_iter().chain(unmarked).chain(tenants).chain(plain).collect()
+    }
+}
+
+/// Why something of the Python agent's did not get our mark.
+fn unmarked(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Done => None,
+        Outcome::Failed(why) => Some(format!("of the Python agent: {why}")),
+        Outcome::Unknown => {
+            Some("of the Python agent: what could not be marked, since the answer was lost".to_owned())
+        }
     }
 }

@@ -35,13 +35,18 @@ pub fn forget(memory: &Path) -> io::Result<()> {
 
 impl Course {
     /// Takes up what was begun before a restart: a drain that had not withdrawn yet stays less preferred, since nobody
-    /// knows how long the agent was away.
+    /// knows how long the agent was away; and so does one of which cannot be read how far it was.
     pub fn resume(state_dir: &Path, reconciler: &mut Reconciler) -> Self {
         let path = memory(state_dir);
         match fs::read_to_string(&path).as_deref().map(str::trim) {
             Ok("withdrawn") => reconciler.set_drain(Drain::Withdrawn),
             Ok(_) => reconciler.set_drain(Drain::LessPreferred),
-            Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(%error, "{}: it cannot be read whether this node is drained: its prefixes are less preferred \
+                                 until `bgp-agent undrain`", path.display());
+                reconciler.set_drain(Drain::LessPreferred);
+            }
         }
         Self { path, withdraw: None }
     }
@@ -112,5 +117,14 @@ mod tests {
         let mut fourth = reconciler();
         Course::resume(dir.path(), &mut fourth);
         assert_eq!((third.drain(), fourth.drain()), (Drain::No, Drain::No));
+    }
+
+    #[test]
+    fn a_drain_that_cannot_be_read_is_none_that_never_was() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(memory(dir.path()), b"\xff").unwrap();
+        let mut reconciler = reconciler();
+        Course::resume(dir.path(), &mut reconciler);
+        assert_eq!(reconciler.drain(), Drain::LessPreferred);
     }
 }

@@ -32,7 +32,7 @@ pub fn drain(config: &Config, options: &Options) -> ExitCode {
         Err(error) => return no_agent(&error.to_string()),
     };
     let gateways = gateways(&status);
-    print!("{}", advice(&gateways, options.keep));
+    print!("{}{}", advice(&gateways, options.keep), braked(&status));
     if !gateways.is_empty() && !options.keep && !options.yes && !confirmed() {
         println!("nothing was changed");
         return ExitCode::FAILURE;
@@ -99,6 +99,16 @@ fn advice(gateways: &[String], keep: bool) -> String {
     }
 }
 
+/// A drain goes by what OVN has, and does not touch what is held because OVN does not have it any more.
+fn braked(status: &Value) -> String {
+    match status["brake"]["held_prefixes"].as_u64() {
+        Some(held) => format!(
+            "The brake holds {held} prefixes: they stay advertised as they are, drained or not, until `bgp-agent release`.\n"
+        ),
+        None => String::new(),
+    }
+}
+
 fn confirmed() -> bool {
     if !io::stdin().is_terminal() {
         eprintln!("bgp-agent: there is no terminal to ask on; give --yes if this is what you want");
@@ -120,5 +130,7 @@ mod tests {
         let gateways = gateways(&status);
         assert!(advice(&gateways, false).contains("lrp-set-gateway-chassis lrp-a "));
         assert!(advice(&[], false).contains("hurts nobody"));
+        assert_eq!(braked(&status), "");
+        assert!(braked(&serde_json::json!({"brake": {"held_prefixes": 7}})).contains("holds 7 prefixes"));
     }
 }

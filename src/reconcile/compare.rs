@@ -4,7 +4,7 @@ use super::object::Object;
 use crate::planes::{
     flows::object::{Flow, FlowRule, FlowsObject},
     frr::object::{BgpVrf, FrrObject, VrfVni},
-    kernel::object::{KernelObject, Link, LinkKind, Settings},
+    kernel::object::{KernelObject, Link, LinkKind, Neighbour, Settings},
     vswitch::object::{OvsPort, VswitchObject},
 };
 
@@ -38,6 +38,10 @@ pub fn compare(wished: &Object, actual: &Object, past: Past) -> Verdict {
         (Object::Kernel(KernelObject::Link(wished)), Object::Kernel(KernelObject::Link(actual))) => {
             link(wished, actual, past.held)
         }
+        (
+            Object::Kernel(KernelObject::Neighbour(wished)),
+            Object::Kernel(KernelObject::Neighbour(actual)),
+        ) => neighbour(wished, actual, past.stood),
         (Object::Vswitch(VswitchObject::Port(wished)), Object::Vswitch(VswitchObject::Port(actual))) => {
             port(wished, actual)
         }
@@ -81,6 +85,17 @@ fn link(wished: &Link, actual: &Link, held: bool) -> Verdict {
     let mtu = wished.mtu.is_none() || wished.mtu == actual.mtu;
     let mac = wished.mac.is_none() || wished.mac == actual.mac;
     changed(ours && settings && mtu && mac && same_master && wished.up == actual.up)
+}
+
+/// On a device that is not ours, another entry without our mark was there before us.
+fn neighbour(wished: &Neighbour, actual: &Neighbour, stood: bool) -> Verdict {
+    if wished.marked && !actual.marked && wished.mac != actual.mac && !stood {
+        return Verdict::Clash(format!(
+            "a permanent neighbour {} of somebody else stands on {}, with {}; remove it",
+            actual.ip, actual.dev, actual.mac
+        ));
+    }
+    changed(wished == actual)
 }
 
 fn kinds(wished: &LinkKind, actual: &LinkKind) -> Verdict {

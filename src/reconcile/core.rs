@@ -68,6 +68,8 @@ pub(super) struct Open {
     /// How often it was refused, and how often its answer was lost.
     tries: u32,
     losses: u32,
+    /// Which of the tries to come counts.
+    retry: u64,
     revision: u64,
 }
 
@@ -105,7 +107,7 @@ pub struct Core {
     alone: BTreeSet<(PlaneId, Option<Part>)>,
     retries: BTreeMap<(Instant, u64), Key>,
     pace: Pace,
-    next_retry: u64,
+    last_retry: u64,
     /// Planes to be asked for everything, and those that were and have not answered yet, with when that was.
     unread: BTreeSet<PlaneId>,
     reading: BTreeMap<PlaneId, Instant>,
@@ -168,7 +170,7 @@ impl Core {
             alone: BTreeSet::new(),
             retries: BTreeMap::new(),
             pace: Pace::default(),
-            next_retry: 0,
+            last_retry: 0,
             unread: BTreeSet::new(),
             reading: BTreeMap::new(),
             said: Said::default(),
@@ -374,22 +376,29 @@ impl Core {
         self.judge_vrf_of(&key, changed);
         if changed {
             self.judge_stanzas_of(&key);
+            self.judge_routes_of(&key);
             self.judge_addresses_of(&key);
         }
     }
 
     /// Whose FRR's stanzas are depends on the ledger and on the VRF's device.
     fn judge_stanzas_of(&mut self, key: &Key) {
-        let vrf = match key {
-            Key::Ledger(vni) => names::vrf(*vni),
-            Key::Kernel(KernelKey::Link(name)) => *name,
-            _ => return,
-        };
+        let Some(vrf) = vrf_of(key) else { return };
         for key in [FrrKey::Vrf(vrf).into(), FrrKey::Bgp(vrf).into(), FrrKey::Leak(vrf).into()] {
             if self.actual.has(&key) {
                 self.judge(&key, true);
             }
         }
+    }
+
+    /// And so does whose the routes in its table are, that were nobody's until now.
+    fn judge_routes_of(&mut self, key: &Key) {
+        let Some(vni) = vrf_of(key).and_then(|vrf| names::vni_of(&vrf)) else { return };
+        let Some(orphans) = self.slices.get(&None) else { return };
+        let is_there =
+            |key: &&Key| matches!(key, Key::Kernel(KernelKey::Route(table, ..)) if *table == vni.get());
+        let routes: Vec<Key> = orphans.removable().filter(is_there).cloned().collect();
+        routes.iter().for_each(|key| self.judge(key, true));
     }
 
     /// What stands on the dummy of the BGP mode becomes ours with it, when that is adopted.
@@ -515,6 +524,15 @@ fn shared(object: Object, other: Option<&Arc<Object>>) -> Arc<Object> {
 /// Whether a slice is the BGP mode's, or of nobody that is known, and so perhaps the BGP mode's.
 fn is_underlays(slice: &Option<Part>) -> bool {
     slice.is_none_or(|part| part.vni().is_none())
+}
+
+/// The VRF that a ledger entry is for, or that a link may be.
+fn vrf_of(key: &Key) -> Option<IfName> {
+    match key {
+        Key::Ledger(vni) => Some(names::vrf(*vni)),
+        Key::Kernel(KernelKey::Link(name)) => Some(*name),
+        _ => None,
+    }
 }
 
 fn is_prefix(object: &Object) -> bool {

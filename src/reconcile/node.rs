@@ -209,7 +209,8 @@ impl Node {
 
     /// Only addresses that could be a VTEP's are kept: those of tenants' dummies are many.
     fn learn_address(&mut self, dev: IfName, address: (IpAddr, u8), present: bool) -> Scope {
-        if names::vni_of(&dev).is_some() || self.advertised == Some(dev) {
+        let is_tenants = names::vni_of(&dev).is_some_and(|vni| names::dummy(vni) == dev);
+        if is_tenants || self.advertised == Some(dev) {
             return Scope::None;
         }
         let held = self.addresses.entry(dev).or_default();
@@ -433,6 +434,10 @@ mod tests {
         assert_eq!(node.vtep(&config).unwrap().to_string(), "192.0.2.7");
         config.evpn_local_ip = Some("192.0.2.8".parse().unwrap());
         assert_eq!(node.vtep(&config).unwrap().to_string(), "192.0.2.8");
+        // A name like a tenant's says nothing, but for that of its dummy.
+        let nic = Config { evpn_nic: Some("br-100".parse().unwrap()), ..Config::default() };
+        see(&mut node, address("br-100", "192.0.2.10"));
+        assert_eq!(node.vtep(&nic).unwrap().to_string(), "192.0.2.10");
     }
 
     #[test]

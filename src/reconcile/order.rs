@@ -23,6 +23,9 @@ pub const WITHDRAW: Rank = 0;
 /// The rank of flows, when removing.
 pub const REMOVE_FLOWS: Rank = 1;
 
+/// The rank of routes, rules and neighbours, when removing.
+pub const REMOVE_WAYS: Rank = 2;
+
 /// The rank of the first of FRR's objects, when removing.
 pub const REMOVE_FRR: Rank = 3;
 
@@ -53,7 +56,9 @@ pub fn remove(object: &Object) -> Rank {
         Object::Kernel(KernelObject::Address(_)) => WITHDRAW,
         Object::Flows(_) => REMOVE_FLOWS,
         Object::Kernel(KernelObject::Route(route)) if route.exposes() => WITHDRAW,
-        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_)) => 2,
+        Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_)) => {
+            REMOVE_WAYS
+        }
         Object::Frr(FrrObject::Leak(_)) => REMOVE_FRR,
         Object::Frr(FrrObject::Vrf(vrf)) if vrf.vni.is_some() => REMOVE_FRR,
         Object::Frr(FrrObject::Vrf(_)) => 7,

@@ -35,7 +35,7 @@ pub fn owner(object: &Object, actual: &Table<Arc<Object>>, ledger: &Ledger, form
     let marked = match object {
         // What was held once is kept in mind.
         Object::Ledger(entry) => Some(entry.vni.into()).filter(|_| !entry.left),
-        Object::Kernel(object) => return kernel(object, actual, former),
+        Object::Kernel(object) => return kernel(object, actual, ledger, former),
         Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Foreign { .. }, .. })) => None,
         // Our cookie is the mark; a flow does not say which VNI it was for.
         Object::Flows(FlowsObject::Flow(_)) => return former.map_or(Owner::Orphan, Owner::Part),
@@ -57,18 +57,23 @@ pub fn owner(object: &Object, actual: &Table<Arc<Object>>, ledger: &Ledger, form
         Object::Frr(FrrObject::Leak(leak)) => base(leak.vrf, actual, former),
         Object::Frr(FrrObject::Bgp(bgp)) if base(bgp.vrf, actual, former).is_some() => Some(Part::Base),
         Object::Frr(FrrObject::Bgp(bgp)) => {
-            let own = |vni: &Vni| ledger.get(*vni).is_none_or(|entry| entry.asn == bgp.asn);
-            let left = |vni: &Vni| ledger.left(*vni) == Some(bgp.asn);
-            frr(bgp.vrf, actual, ledger, former)
-                .or(tenant_of(bgp.vrf).filter(left))
-                .filter(own)
-                .map(Part::from)
+            // With another AS than the VNI is or was held with it is somebody else's, though it stood in our way.
+            let own = |vni: &Vni| match ledger.get(*vni).map(|entry| entry.asn).or(ledger.left(*vni)) {
+                Some(asn) => asn == bgp.asn,
+                None => frr(bgp.vrf, actual, ledger, former).is_some(),
+            };
+            tenant_of(bgp.vrf).filter(own).map(Part::from)
         }
     };
     marked.map_or(Owner::Foreign, Owner::Part)
 }
 
-fn kernel(object: &KernelObject, actual: &Table<Arc<Object>>, former: Option<Part>) -> Owner {
+fn kernel(
+    object: &KernelObject,
+    actual: &Table<Arc<Object>>,
+    ledger: &Ledger,
+    former: Option<Part>,
+) -> Owner {
     let part = match object {
         // What OVS made goes with its port.
         KernelObject::Link(Link { kind: LinkKind::Other(_), .. }) => None,
@@ -81,19 +86,29 @@ fn kernel(object: &KernelObject, actual: &Table<Arc<Object>>, former: Option<Par
                 None => None,
             }
         }
-        // Reported only with our routing protocol number, which is the mark. A VNI's table has its number; those of others
-        // are known by what this run wished, or have the mark alone.
-        KernelObject::Route(route) => match former.or(Vni::new(route.table).map(Part::from)) {
-            None => return Owner::Orphan,
-            part => part,
-        },
+        // Reported only with our routing protocol number, which is the mark. A VNI's table has its number, but a provider
+        // bridge's may be the same: it counts where we hold the VNI. Others are known by what this run wished, or have the
+        // mark alone.
+        KernelObject::Route(route) => {
+            let is_held = |vni: &Vni| {
+                let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
+                ledger.get(*vni).is_some()
+                    || marked_link(names::vrf(*vni), actual, is_vrf) == Some((*vni).into())
+            };
+            match former.or(Vni::new(route.table).filter(is_held).map(Part::from)) {
+                None => return Owner::Orphan,
+                part => part,
+            }
+        }
         KernelObject::Rule(_) => former.or(Some(Part::Base)),
         KernelObject::Neighbour(neighbour) => {
             let attaches = |kind: &LinkKind| {
                 matches!(kind, LinkKind::Veth { .. } | LinkKind::Vlan { .. } | LinkKind::Other(_))
             };
-            let marked = neighbour.marked.then_some(Part::Base);
-            former.or(marked_link(neighbour.dev, actual, attaches).map(part_of)).or(marked)
+            // On a device that is not ours one without our mark is somebody else's, though it may have been in our way.
+            let device = marked_link(neighbour.dev, actual, attaches).map(part_of);
+            let own = device.or(neighbour.marked.then_some(Part::Base));
+            own.map(|own| former.unwrap_or(own))
         }
     };
     part.map_or(Owner::Foreign, Owner::Part)

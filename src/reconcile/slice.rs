@@ -155,6 +155,11 @@ impl Slice {
         }
     }
 
+    /// The keys that are to be removed, as far as nothing holds them.
+    pub fn removable(&self) -> impl Iterator<Item = &Key> {
+        self.remove.ready.iter().flatten()
+    }
+
     /// Why keys are held, the worst first.
     pub fn troubles(&self) -> impl Iterator<Item = (Trouble, &str)> {
         self.troubles.keys().map(|(trouble, reason)| (*trouble, reason.as_str()))

@@ -37,6 +37,9 @@ use crate::{
 /// prefixes a second.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// How often the pause between tellings is doubled at most: some four minutes.
+const LONGEST: u32 = 8;
+
 /// How long bgpd may take to answer for all VRFs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,6 +49,8 @@ pub struct Survey {
     pub(super) backlog: Backlog,
     /// Objects told again since the start.
     pub(super) told_again: u64,
+    /// How often something was told again since the last loss.
+    rounds: u32,
     state: State,
 }
 
@@ -79,6 +84,7 @@ impl Survey {
                 lost,
                 "zebra has lost notifications of the kernel: BGP is compared with what stands"
             );
+            self.rounds = 0;
             self.state = State::Due(now + SETTLE, None);
         }
         self.backlog = backlog;
@@ -176,8 +182,10 @@ impl Reconciler {
         }
         self.survey.told_again += count;
         tracing::warn!(count, "what zebra has lost is told again");
-        // Until two looks find nothing: this may be lost, too.
-        self.survey.state = State::Due(now + SETTLE, None);
+        // Until two looks find nothing: this may be lost, too. What does not come by being told lacks something else.
+        let pause = SETTLE.saturating_mul(1 << self.survey.rounds.min(LONGEST));
+        self.survey.rounds += 1;
+        self.survey.state = State::Due(now + pause, None);
     }
 }
 

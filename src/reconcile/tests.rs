@@ -371,7 +371,7 @@ fn flows_under_way_to_a_bridge_that_goes_are_written_when_it_is_back() {
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());
     let flows = rig.peers.objects.values().filter(|o| matches!(o, Object::Flows(FlowsObject::Flow(_))));
-    assert_eq!(flows.count(), 9);
+    assert_eq!(flows.count(), 10);
 }
 
 #[test]

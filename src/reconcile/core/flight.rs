@@ -35,8 +35,9 @@ impl Core {
         self.release_in_time(now);
         self.pace.forget(now);
         while let Some(entry) = self.retries.first_entry().filter(|entry| entry.key().0 <= now) {
+            let (_, retry) = *entry.key();
             let key = entry.remove();
-            match self.open.get(&key).map(|open| &open.hold) {
+            match self.open.get(&key).filter(|open| open.retry == retry).map(|open| &open.hold) {
                 Some(Some(Hold::Refused(_))) => self.judge(&key, true),
                 Some(Some(Hold::Lost(_, until))) if *until <= now => self.no_longer_lost(&key),
                 _ => {}
@@ -154,6 +155,8 @@ impl Core {
                 continue;
             }
             let Some(operation) = self.operation(&key) else {
+                // What it was open for has changed since.
+                self.judge(&key, true);
                 continue;
             };
             if let Some(open) = self.open.get_mut(&key) {
@@ -183,13 +186,19 @@ impl Core {
             open.hold = Some(Hold::Refused(format!(
                 "{object}: somebody else changes it again and again, so it is mended slowly"
             )));
+            if let Turn::Later(due) = turn {
+                open.retry = self.retry_at(due, key);
+            }
             self.insert_open(key, open);
         }
-        if let Turn::Later(due) = turn {
-            self.retries.insert((due, self.next_retry), key.clone());
-            self.next_retry += 1;
-        }
         true
+    }
+
+    /// A key is to be tried again then; gives the number by which this one counts, and not those before.
+    fn retry_at(&mut self, at: Instant, key: &Key) -> u64 {
+        self.last_retry += 1;
+        self.retries.insert((at, self.last_retry), key.clone());
+        self.last_retry
     }
 
     /// The first rank of a slice that may not be removed now: nothing goes while something that must go before it may
@@ -203,18 +212,23 @@ impl Core {
         if !self.is_whole(PlaneId::Kernel) || self.brake.is_pending() || is_withheld {
             return 0;
         }
-        let Some(part) = slice else {
-            let withdraws = |slice: &Slice| slice.open_at(Side::Remove, order::WITHDRAW) > 0;
-            return if self.slices.values().any(withdraws) { 0 } else { order::RANKS as Rank };
-        };
-        if !held.waiting.is_empty() {
-            return order::WITHDRAW + 1;
-        }
         // Where a provider network's way is not known, what leads to its addresses may be what stands.
         let waits = |part: &Option<Part>, held: &Slice| {
             matches!(part, Some(Part::Network(_))) && !held.waiting.is_empty()
         };
-        if part == Part::Base && self.slices.iter().any(|(part, held)| waits(part, held)) {
+        let a_network_waits = || self.slices.iter().any(|(part, held)| waits(part, held));
+        let Some(part) = slice else {
+            let withdraws = |slice: &Slice| slice.open_at(Side::Remove, order::WITHDRAW) > 0;
+            return match self.slices.values().any(withdraws) {
+                true => 0,
+                false if a_network_waits() => order::REMOVE_WAYS,
+                false => order::RANKS as Rank,
+            };
+        };
+        if !held.waiting.is_empty() {
+            return order::WITHDRAW + 1;
+        }
+        if part == Part::Base && a_network_waits() {
             return order::WITHDRAW + 1;
         }
         if self.above(part).any(|(_, above)| above.open_keys(Side::Remove) > 0) {
@@ -295,9 +309,7 @@ impl Core {
                         tracing::debug!(%plane, verb = ?operation.verb, reason, "refused: {}", operation.object);
                     }
                     open.tries += 1;
-                    let at = (now + retry::pause(open.tries, fastrand::f64()), self.next_retry);
-                    self.next_retry += 1;
-                    self.retries.insert(at, key.clone());
+                    open.retry = self.retry_at(now + retry::pause(open.tries, fastrand::f64()), &key);
                     open.hold = Some(Hold::Refused(reason));
                     self.insert_open(&key, open);
                     // It may be for its device.
@@ -380,8 +392,7 @@ impl Core {
             tracing::warn!(%plane, verb = ?operation.verb, "{reason}");
             open.hold = Some(Hold::Lost(reason, until));
             self.alone.insert((plane, open.slice));
-            self.retries.insert((until, self.next_retry), key.clone());
-            self.next_retry += 1;
+            open.retry = self.retry_at(until, &key);
         }
         self.reopen(&key, Some(open), false);
     }

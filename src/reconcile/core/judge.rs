@@ -52,7 +52,8 @@ impl Core {
 
     /// Judges a key that was closed for it; `before`: how it was open until then.
     pub(super) fn reopen(&mut self, key: &Key, before: Option<Open>, drifts: bool) {
-        let (tries, losses) = before.as_ref().map_or((0, 0), |open| (open.tries, open.losses));
+        let (tries, losses, retry) =
+            before.as_ref().map_or((0, 0, 0), |open| (open.tries, open.losses, open.retry));
         let since = before.as_ref().map(|open| open.revision);
         let drifted = drifts || before.as_ref().is_some_and(|open| open.drifted);
         let stood = drifts && self.wished.has(key) || before.as_ref().is_some_and(|open| open.stood);
@@ -70,7 +71,7 @@ impl Core {
         let (told, rewished) = (false, false);
         self.insert_open(
             key,
-            Open { slice, side, rank, hold, told, rewished, drifted, stood, tries, losses, revision },
+            Open { slice, side, rank, hold, told, rewished, drifted, stood, tries, losses, retry, revision },
         );
     }
 

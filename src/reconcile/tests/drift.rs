@@ -222,3 +222,27 @@ fn what_was_refused_is_tried_again_as_soon_as_something_else_of_its_tenant_stand
     rig.run();
     assert!(rig.has(route) && rig.status().converged, "{:?}", rig.status());
 }
+
+/// Whatever else comes to stand in the tenant lets what was refused be tried at once. That must not add up.
+#[test]
+fn what_is_refused_for_good_is_tried_at_its_own_pace_whatever_else_was_built() {
+    let mut cloud = Cloud::seed();
+    cloud.subnet("gw", "sub2", "net2", "fa:16:3e:8d:c4:52 20.0.2.1/24");
+    let mut rig = Rig::new(cloud);
+    rig.peers.refuse.insert(address("lo-1001", "20.0.0.10").into());
+    rig.run();
+    for second in 0..240 {
+        let annotation = [("neutron_bgpvpn:vni", "1001"), ("neutron_bgpvpn:as", "64999")];
+        rig.cloud.annotate("sub2", if second % 2 == 0 { &annotation } else { &[] });
+        rig.now += Duration::from_secs(1);
+        rig.run();
+    }
+    let failed = |rig: &Rig| rig.status().operations["kernel"]["failed"];
+    let before = failed(&rig);
+    for _ in 0..300 {
+        rig.now += Duration::from_secs(1);
+        rig.run();
+    }
+    let tried = failed(&rig) - before;
+    assert!((5..=12).contains(&tried), "{tried}");
+}

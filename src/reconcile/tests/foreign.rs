@@ -101,6 +101,24 @@ fn a_vrf_whose_bgp_instance_is_somebody_elses_gets_no_vni() {
     assert!(rig.status().converged, "{:?}", rig.status());
 }
 
+#[test]
+fn somebody_elses_bgp_instance_outlives_the_tenant_that_it_was_in_the_way_of() {
+    let mut rig = Rig::new(Cloud::seed());
+    let vrf = name("vrf-1001");
+    rig.peers.put(FrrObject::Bgp(BgpVrf {
+        vrf,
+        asn: "65099".parse().unwrap(),
+        settings: BgpSettings::default(),
+    }));
+    rig.run();
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.run();
+    assert!(rig.has(FrrKey::Bgp(vrf)) && !rig.has(link("vrf-1001")));
+    rig.restart();
+    rig.run();
+    assert!(rig.has(FrrKey::Bgp(vrf)) && rig.status().converged, "{:?}", rig.status());
+}
+
 /// The device went first, and with it the tenant: bgpd keeps the instance until its VRF has a device again.
 #[test]
 fn a_bgp_instance_whose_vrf_has_lost_its_device_goes_all_the_same() {

@@ -81,3 +81,16 @@ fn without_the_whole_structure_nothing_goes() {
     assert_eq!(adopt(&mut rig), []);
     assert!(rig.has(link("veth-vrf-1001")));
 }
+
+/// The neighbour is on the provider bridge then, which is no device of ours.
+#[test]
+fn of_a_vrf_that_is_a_port_itself_nothing_is_left_after_a_restart() {
+    let mut rig =
+        Rig::with(Cloud::seed(), Config { attach: crate::config::Attach::Vrf, ..Config::default() });
+    rig.run();
+    assert!(rig.ours().iter().any(|object| object.contains("Neighbour")));
+    rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+    rig.restart();
+    rig.run();
+    assert_eq!(rig.ours(), BTreeSet::new());
+}

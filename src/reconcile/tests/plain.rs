@@ -62,6 +62,9 @@ fn a_port_on_a_provider_network_gets_what_leads_to_it_and_back() {
         "address 2001:db8:ffff::50/128 on bgp-nic".to_owned(),
         format!("flow on br-ex: answer ARP from port 12 for any address with {mac}"),
         format!("flow on br-ex: answer ND from port 12 for any address with {mac}"),
+        "flow on br-ex: let ARP probes from port 12 pass".to_owned(),
+        "flow on br-ex: let neighbour advertisements from port 12 pass".to_owned(),
+        "flow on br-ex: let neighbour solicitations from port 12 pass".to_owned(),
         "flow on br-ex: let questions from port 12 for 172.24.4.50 pass".to_owned(),
         "flow on br-ex: let questions from port 12 for 2001:db8:ffff::50 pass".to_owned(),
         format!("flow on br-ex: route IPv4 from port 12 by {mac}"),
@@ -271,6 +274,34 @@ fn a_vni_cannot_have_a_table_of_the_bgp_mode() {
     assert!(!rig.has(link("vrf-201")));
 }
 
+/// By its number, the table could be a VNI's.
+#[test]
+fn routes_in_a_table_that_has_a_name_stay_as_long_as_what_they_are_for() {
+    let options = Options { tables: [(name("br-ex"), 201)].into(), ..Options::default() };
+    let mut rig = Rig::with(provider(), Config { underlay: options, ..config(false) });
+    rig.run();
+    let before = rig.ours();
+    rig.peers.set("ovn-bridge-mappings", None);
+    rig.restart();
+    rig.run();
+    assert_eq!(rig.ours(), before);
+    assert!(rig.status().tenants.is_empty(), "{:?}", rig.status());
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-ex".to_owned()));
+    rig.cloud.remove("pvm");
+    converges(&mut rig);
+    assert!(!texts(&rig).iter().any(|text| text.starts_with("route")), "{:?}", texts(&rig));
+}
+
+#[test]
+fn nothing_is_due_before_the_southbound_was_read() {
+    let mut rig = plain(provider());
+    rig.reconciler = Reconciler::new(rig.config.clone());
+    rig.peers.connect(&mut rig.reconciler, rig.now);
+    let late = rig.now + Duration::from_secs(60);
+    rig.reconciler.poll(late);
+    assert!(rig.reconciler.next_timeout().is_none_or(|due| due > late));
+}
+
 #[test]
 fn a_table_that_is_anothers_is_said_and_not_used() {
     for (table, whose) in [(254, "the kernel's"), (10, "that of bgp-vrf"), (500, "that of the VRF vrf-mgmt")]
@@ -325,6 +356,23 @@ fn somebody_elses_devices_of_these_names_are_a_conflict() {
     rig.peers.take(&link("bgp-nic").into());
     converges(&mut rig);
     assert!(texts(&rig).iter().any(|text| text.starts_with("neighbour 172.24.4.77")), "an operator's stays");
+}
+
+#[test]
+fn an_operators_neighbour_is_not_replaced() {
+    let mut rig = Rig::with(provider(), config(false));
+    let (dev, ip, mac) =
+        (name("br-ex"), "172.24.4.50".parse().unwrap(), "02:00:00:00:00:09".parse().unwrap());
+    let theirs = KernelObject::Neighbour(Neighbour { dev, ip, mac, marked: false });
+    rig.peers.put(theirs.clone());
+    rig.run();
+    let status = rig.status();
+    let network = &status.underlay.as_ref().unwrap().networks[0];
+    assert!(network.state == "conflict" && network.reasons[0].contains("172.24.4.50"), "{status:?}");
+    assert!(!rig.has(address("bgp-nic", "172.24.4.50")) && rig.has(address("bgp-nic", "2001:db8:ffff::50")));
+    rig.cloud.remove("pvm");
+    rig.run();
+    assert_eq!(rig.peers.objects.get(&theirs.key().into()), Some(&theirs.into()));
 }
 
 #[test]
@@ -421,6 +469,33 @@ fn a_vlan_that_two_provider_networks_share_stands_until_both_have_left() {
 }
 
 #[test]
+fn two_bridges_whose_vlan_devices_would_have_one_name_are_no_bridge_of_each_other() {
+    let mut cloud = Cloud::empty();
+    for at in ["1", "2"] {
+        cloud.localnet(&format!("provnet-{at}"), &format!("prov-{at}"), &format!("physnet{at}"), Some(100));
+        let mac = format!("fa:16:3e:01:00:33 172.24.{at}.9");
+        cloud.workload(at, &format!("prov-{at}"), Some("gw1"), &[&mac]);
+    }
+    let mut rig = Rig::with(cloud, config(false));
+    for at in ["1", "2"] {
+        rig.peers.bridge(&format!("br-provider{at}"));
+        rig.peers.patch_port(&format!("provnet-{at}"), &format!("br-provider{at}"));
+    }
+    rig.peers.set("ovn-bridge-mappings", Some("physnet1:br-provider1,physnet2:br-provider2".to_owned()));
+    rig.run();
+    let offered = |rig: &Rig| ["1", "2"].map(|at| offers(rig, &format!("172.24.{at}.9")));
+    let first = offered(&rig);
+    assert!(first == [true, false] || first == [false, true], "{first:?}");
+    let status = rig.status();
+    let said =
+        |network: &crate::reconcile::NetworkStatus| network.reasons.iter().any(|why| why.contains("VLAN"));
+    assert!(status.underlay.unwrap().networks.iter().any(said));
+    rig.cloud.remove(if first[0] { "1" } else { "2" });
+    rig.run();
+    assert_eq!(offered(&rig), [!first[0], !first[1]], "{:?}", rig.status());
+}
+
+#[test]
 fn nothing_is_left_when_nothing_is_wished() {
     let mut cloud = Cloud::seed();
     cloud.workload("pvm", "prov", Some("gw1"), &[PORT]);
@@ -473,6 +548,24 @@ fn a_southbound_without_rows_is_not_followed_at_once() {
     assert!(!rig.has(address("bgp-nic", "172.24.5.7")));
 }
 
+/// Their gateway has moved while the agent was away: the server's rows of them are asked for until they say so.
+#[test]
+fn tenants_addresses_whose_gateway_has_moved_meanwhile_are_not_held() {
+    for by_subnet in [false, true] {
+        let options = Options { all_tenants: true, by_subnet, ..Options::default() };
+        let mut config = Config { underlay: options, ..config(false) };
+        config.mass_withdraw.limit = MassWithdrawLimit::Prefixes(1);
+        let mut rig = Rig::with(Cloud::seed(), config);
+        rig.run();
+        assert!(offers(&rig, if by_subnet { "20.0.0.1" } else { "20.0.0.10" }), "{:?}", texts(&rig));
+        rig.cloud.move_gateway("cr-lrp-gw", "gw2");
+        rig.restart();
+        rig.run();
+        assert!(rig.status().brake.is_none(), "{:?}", rig.status().brake);
+        assert!(!texts(&rig).iter().any(|text| text.starts_with("address")), "{:?}", texts(&rig));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: crate::testing::cases(100), ..ProptestConfig::default() })]
 
@@ -519,7 +612,7 @@ fn restart_without_northbound(rig: &mut Rig) {
 /// The Northbound answers after all.
 fn read_northbound(rig: &mut Rig, translated: &[&str]) {
     rig.cloud.translate("gw", Some(translated));
-    rig.cloud.tell(rig.reconciler.replica_mut());
+    rig.tell();
     rig.reconciler.northbound_whole();
     rig.run();
 }
@@ -568,7 +661,7 @@ fn a_northbound_that_comes_back_empty_withdraws_nothing() {
     rig.reconciler.reconfigure(&rig.config);
     rig.reconciler.northbound_down("gone".to_owned());
     rig.cloud.translate("gw", None);
-    rig.cloud.tell(rig.reconciler.replica_mut());
+    rig.tell();
     rig.reconciler.northbound_whole();
     rig.run();
     assert!(offers(&rig, "20.0.0.10") && offers(&rig, "2001:db8:1::10"));

@@ -121,3 +121,24 @@ fn links_are_told_again_where_zebra_has_no_l3vni() {
     }
     assert!(rig.status().converged, "{:?}", rig.status());
 }
+
+/// `advertise-all-vni` is missing, say: no telling helps.
+#[test]
+fn what_does_not_come_by_being_told_is_told_ever_more_rarely() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    rig.peers.deaf = true;
+    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
+    rig.run();
+    lost(&mut rig, 1, 0);
+    let of_vrf = |written: &[(Verb, Object)]| {
+        let is_it = |object: &Object| object.key() == link("vrf-1001").into();
+        written.iter().filter(|(_, object)| is_it(object)).count()
+    };
+    let mut told = 0;
+    for _ in 0..10 {
+        rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
+        told += of_vrf(&pass(&mut rig, 60));
+    }
+    assert!((2..12).contains(&told), "{told}");
+}
