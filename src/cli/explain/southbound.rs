@@ -365,6 +365,38 @@ mod tests {
     }
 
     #[test]
+    fn of_several_segments_the_one_that_is_mapped_here_counts() {
+        let mut rows = rows(Some("1001"), Some("1001"));
+        let row = json!({
+            "logical_port": "a-segment", "type": "localnet", "datapath": ["uuid", PROVIDER], "chassis": ["set", []],
+            "mac": "unknown", "options": map(&[("network_name", "elsewhere")]), "external_ids": map(&[]),
+        });
+        rows.add(row.as_object().unwrap().clone());
+        assert_eq!(walked(&rows, "vm").0.expect("physnet1 is br-ex here").localnet, "provnet");
+    }
+
+    #[test]
+    fn a_chain_that_ends_at_another_chassis_is_one_of_its_vni() {
+        let mut rows = rows(Some("1001"), Some("1001"));
+        rows.system_id = "gw2".to_owned();
+        let (port, address) = find(&rows, "vm")[0];
+        let mut chain = Chain::default();
+        assert!(walk(&Config::default(), &rows, port, address, &mut chain).is_none());
+        assert!(
+            chain.is_of_another(Some(7)) && !chain.is_of_another(Some(1001)) && !chain.is_of_another(None)
+        );
+    }
+
+    #[test]
+    fn a_plain_route_of_a_router_without_a_gateway_is_not_advertised() {
+        let mut rows = rows(None, None);
+        rows.ports.retain(|_, port| port.kind != "chassisredirect");
+        let (port, address) = find(&rows, "vm")[0];
+        let chain = super::super::plain::explain(&Config::default(), &rows, port, address);
+        assert_eq!(chain.broken().map(|link| link.link), Some("gateway"));
+    }
+
+    #[test]
     fn what_is_put_aside_of_other_tenants_is_no_reason() {
         let (target, _) = walked(&rows(Some("1001"), Some("1001")), "vm");
         let target = target.unwrap();
