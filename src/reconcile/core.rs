@@ -98,6 +98,10 @@ pub struct Core {
     closed: BTreeSet<u64>,
     pub(super) slices: BTreeMap<Option<Part>, Slice>,
     active: BTreeSet<Option<Part>>,
+    /// Slices for which there was no room in the kernel's batches any more, until one of these is answered.
+    crowded: BTreeSet<Option<Part>>,
+    /// The slice that comes first in the next round.
+    first: Option<Part>,
     /// Slices in which something was opened or closed since it was last asked.
     changed: BTreeSet<Part>,
     flights: HashMap<u64, Flight>,
@@ -164,6 +168,8 @@ impl Core {
             closed: BTreeSet::new(),
             slices: BTreeMap::new(),
             active: BTreeSet::new(),
+            crowded: BTreeSet::new(),
+            first: None,
             changed: BTreeSet::new(),
             flights: HashMap::new(),
             next_flight: 0,

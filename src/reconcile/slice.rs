@@ -166,7 +166,12 @@ impl Slice {
     }
 
     /// Takes the ready keys of the lowest open rank, if that is below `limit`, whose peers may be written to.
-    pub fn take_ready(&mut self, side: Side, writable: impl Fn(&Key) -> bool, limit: Rank) -> Vec<Key> {
+    pub fn take_ready(
+        &mut self,
+        side: Side,
+        mut writable: impl FnMut(&Key) -> bool,
+        limit: Rank,
+    ) -> Vec<Key> {
         let open = self.side(side);
         match open.count.iter().position(|count| *count > 0) {
             Some(rank) if rank < usize::from(limit) => {

@@ -24,7 +24,7 @@ use super::*;
 use crate::{
     model::OfPort,
     planes::{
-        Verb,
+        Operation, Outcome, Verb,
         flows::object::{BridgePort, Flow, FlowRule, FlowsKey, FlowsObject},
         frr::object::{FrrKey, FrrObject, VrfVni},
         kernel::object::{KernelKey, KernelObject, LinkKind},
@@ -295,6 +295,51 @@ fn two_tenants() -> Cloud {
     cloud.annotate("sub-b", &[("neutron_bgpvpn:vni", "1002")]);
     cloud.workload("vm-b", "net-b", Some("cmp1"), &["fa:16:3e:00:bb:10 20.0.0.10"]);
     cloud
+}
+
+/// However much there is to write for one tenant: it goes in parts, and the change of another one takes its turn.
+#[test]
+fn a_large_change_of_one_tenant_does_not_hold_up_another() {
+    let mut rig = Rig::new(two_tenants());
+    rig.run();
+    for n in 0..10_000 {
+        let mac = format!("fa:16:3e:00:00:20 2001:db8:1::{n:x}:1");
+        rig.cloud.workload(&format!("many-{n}"), "net", Some("cmp1"), &[&mac]);
+    }
+    rig.tell();
+    let parts = |commands: Vec<(PlaneId, Command<Object>)>| {
+        let part = |(plane, command)| match command {
+            Command::Apply { id, operations } if plane == PlaneId::Kernel => Some((id, operations)),
+            _ => None,
+        };
+        commands.into_iter().filter_map(part).collect::<Vec<_>>()
+    };
+    let first = parts(rig.reconciler.poll(rig.now));
+    let sizes: Vec<usize> = first.iter().map(|(_, operations)| operations.len()).collect();
+    assert!((1..=2).contains(&sizes.len()) && sizes.iter().all(|size| *size <= 2048), "{sizes:?}");
+    rig.cloud.workload("vm-b2", "net-b", Some("cmp1"), &["fa:16:3e:00:bb:11 20.0.0.11"]);
+    rig.tell();
+    let answer = |rig: &mut Rig, batches: Vec<(u64, Vec<Operation<Object>>)>| {
+        for (id, operations) in batches {
+            operations.iter().for_each(|operation| rig.peers.carry_out(operation));
+            let outcomes = vec![Outcome::Done; operations.len()];
+            rig.reconciler.report(PlaneId::Kernel, Report::Results { id, outcomes }, rig.now);
+        }
+    };
+    answer(&mut rig, first);
+    assert!(
+        rig.status().tenants[0].prefixes.kernel < 5000,
+        "what stands is told while the rest is under way"
+    );
+    let own = address("lo-1002", "20.0.0.11");
+    let next = parts(rig.reconciler.poll(rig.now));
+    assert!(
+        next.iter().flat_map(|(_, operations)| operations).any(|one| one.object.key() == own.clone().into())
+    );
+    answer(&mut rig, next);
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    assert_eq!(rig.status().tenants[0].prefixes.kernel, 10_004);
 }
 
 #[test]

@@ -26,8 +26,23 @@ use crate::{
 /// How many open keys there is always room for.
 const SPARE: usize = 4096;
 
+/// How many operations are under way to the kernel at most, and in one batch of those: what comes meanwhile waits behind no
+/// more than that, and how far a large change is shows as it goes.
+const UNDER_WAY: usize = 2 * LARGEST;
+const LARGEST: usize = 2048;
+
+/// How many of these a slice may have at least, where many want some.
+const SHARE: usize = 64;
+
 /// Batches that are being put together, by plane; a slice that goes alone has one of its own, behind that of all others.
 type Batches = BTreeMap<(PlaneId, Option<Option<Part>>), Batch>;
+
+/// What is being put together, and for how many more operations to the kernel there is room: in all and for each slice.
+struct Round {
+    batches: Batches,
+    room: usize,
+    share: usize,
+}
 
 impl Core {
     /// The next commands; empty where nothing can be done now.
@@ -51,21 +66,39 @@ impl Core {
         if !self.basics_known() {
             return commands;
         }
-        let mut batches = Batches::new();
-        for slice in std::mem::take(&mut self.active) {
-            self.ready_of(slice, now, &mut batches);
+        let mut active = std::mem::take(&mut self.active);
+        let mut round = self.round(active.len());
+        // Who found no room the last time comes first.
+        let first = active.split_off(&self.first);
+        for slice in first.into_iter().chain(active) {
+            self.ready_of(slice, now, &mut round);
             self.say_what_was_not_said(slice);
             if self.slices.get(&slice).is_some_and(Slice::is_empty) {
                 self.slices.remove(&slice);
             }
         }
-        for ((plane, _), mut batch) in batches {
+        for ((plane, _), mut batch) in round.batches {
             batch.sort_by_key(|(_, operation)| within_batch(operation));
-            let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
-            let id = self.take_off(plane, batch, now);
-            commands.push((plane, Command::Apply { id, operations }));
+            while !batch.is_empty() {
+                let most = if plane == PlaneId::Kernel { LARGEST } else { usize::MAX };
+                let rest = batch.split_off(most.min(batch.len()));
+                let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
+                let id = self.take_off(plane, batch, now);
+                commands.push((plane, Command::Apply { id, operations }));
+                batch = rest;
+            }
+        }
+        // Nothing is under way that their turn could come with.
+        if !self.flights.values().any(|flight| flight.plane == PlaneId::Kernel) {
+            self.active.append(&mut self.crowded);
         }
         commands
+    }
+
+    fn round(&self, slices: usize) -> Round {
+        let under_way = self.flights.values().filter(|flight| flight.plane == PlaneId::Kernel);
+        let room = UNDER_WAY.saturating_sub(under_way.map(|flight| flight.batch.len()).sum());
+        Round { batches: Batches::new(), room, share: SHARE.max(room / slices.max(1)) }
     }
 
     fn say_what_was_not_said(&mut self, slice: Option<Part>) {
@@ -122,22 +155,34 @@ impl Core {
         waiting.flat_map(bridges).collect()
     }
 
-    fn ready_of(&mut self, slice: Option<Part>, now: Instant, batches: &mut Batches) {
+    fn ready_of(&mut self, slice: Option<Part>, now: Instant, round: &mut Round) {
         let removable = self.removable_to(slice);
         let founded = slice.is_none_or(|part| self.is_founded(part));
-        let kept = if self.alone.is_empty() { BTreeSet::new() } else { self.kept_from(slice, batches) };
+        let kept =
+            if self.alone.is_empty() { BTreeSet::new() } else { self.kept_from(slice, &round.batches) };
         if !kept.is_empty() {
             self.active.insert(slice);
         }
         let adopting = if slice.is_none() { self.adopting_bridges() } else { BTreeSet::new() };
         // What is read before an operation and told behind it would be taken for what became of it.
         let (planes, reading) = (&self.planes, &self.reading);
-        let writable = |key: &Key| {
+        let share = round.share.min(round.room);
+        let (mut room, mut crowded) = (share, false);
+        let mut writable = |key: &Key| {
             let plane = key.plane();
             let may_be_adopted = matches!(plane, PlaneId::Flows(bridge) if adopting.contains(&bridge));
             let is_known =
                 planes.get(&plane).is_some_and(|state| state.whole) && !reading.contains_key(&plane);
-            is_known && !kept.contains(&plane) && !may_be_adopted
+            if !is_known || kept.contains(&plane) || may_be_adopted {
+                return false;
+            }
+            if plane != PlaneId::Kernel {
+                return true;
+            }
+            let fits = room > 0;
+            crowded |= !fits;
+            room -= usize::from(fits);
+            fits
         };
         let Some(held) = self.slices.get_mut(&slice) else {
             return;
@@ -148,8 +193,15 @@ impl Core {
             true => order::RANKS as Rank,
             false => order::ADVERTISE,
         };
-        let mut ready = held.take_ready(Side::Build, writable, buildable);
-        ready.extend(held.take_ready(Side::Remove, writable, removable));
+        let mut ready = held.take_ready(Side::Build, &mut writable, buildable);
+        ready.extend(held.take_ready(Side::Remove, &mut writable, removable));
+        round.room -= share - room;
+        if crowded && self.crowded.is_empty() {
+            self.first = slice;
+        }
+        if crowded {
+            self.crowded.insert(slice);
+        }
         for key in ready {
             if self.waits_its_turn(&key, now) {
                 continue;
@@ -165,7 +217,7 @@ impl Core {
             }
             let plane = key.plane();
             let alone = self.alone.contains(&(plane, slice)).then_some(slice);
-            batches.entry((plane, alone)).or_default().push((key, operation));
+            round.batches.entry((plane, alone)).or_default().push((key, operation));
         }
     }
 
@@ -262,6 +314,9 @@ impl Core {
         let Some(Flight { plane, batch, .. }) = self.flights.remove(&id) else {
             return;
         };
+        if plane == PlaneId::Kernel {
+            self.active.append(&mut self.crowded);
+        }
         let is_answered = outcomes.len() == batch.len() && !outcomes.contains(&Outcome::Unknown);
         let lost = std::iter::repeat(Outcome::Unknown);
         let mut moved = BTreeSet::new();
