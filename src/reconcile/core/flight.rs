@@ -14,6 +14,7 @@ use crate::{
         kernel::object::{KernelKey, KernelObject},
     },
     reconcile::{
+        exposed::attracting,
         object::{Key, Object, PlaneId},
         order::{self, Rank},
         pace::Turn,
@@ -26,8 +27,9 @@ use crate::{
 /// How many open keys there is always room for.
 const SPARE: usize = 4096;
 
-/// How many operations are under way to the kernel at most, and in one batch of those: what comes meanwhile waits behind no
-/// more than that, and how far a large change is shows as it goes.
+/// With how many operations under way to the kernel no further prefix is added, and how many go in one batch: what comes
+/// meanwhile waits behind no more than that, and how far a large change is shows as it goes. Of what the way for prefixes is made
+/// of there is little, and its order is that of its batch.
 const UNDER_WAY: usize = 2 * LARGEST;
 const LARGEST: usize = 2048;
 
@@ -37,7 +39,7 @@ const SHARE: usize = 64;
 /// Batches that are being put together, by plane; a slice that goes alone has one of its own, behind that of all others.
 type Batches = BTreeMap<(PlaneId, Option<Option<Part>>), Batch>;
 
-/// What is being put together, and for how many more operations to the kernel there is room: in all and for each slice.
+/// What is being put together, and for how many prefixes there is room: in all and for each slice.
 struct Round {
     batches: Batches,
     room: usize,
@@ -176,7 +178,7 @@ impl Core {
             if !is_known || kept.contains(&plane) || may_be_adopted {
                 return false;
             }
-            if plane != PlaneId::Kernel {
+            if !matches!(key, Key::Kernel(key) if attracting(key).is_some()) {
                 return true;
             }
             let fits = room > 0;
