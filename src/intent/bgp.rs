@@ -265,7 +265,7 @@ impl Intent {
 
     /// What is bound elsewhere is not asked for, unless it has to be known what became of these addresses. True where that
     /// changes something.
-    pub fn look_for(&mut self, replica: &Replica, lost: &HashSet<IpAddr>) -> bool {
+    pub fn look_for(&mut self, replica: &Replica, lost: &BTreeSet<IpAddr>) -> bool {
         let wanted = evidence::wanted(self, replica, lost);
         let changes = self.searched != wanted;
         self.searched = wanted;

@@ -1,7 +1,7 @@
 //! Gateways of one VNI on this node become one tenant; whoever claims what another holds is put aside with a reason.
 //!
-//! Who keeps an AS, a route distinguisher, a subnet or an address claimed twice: who holds it by the ledger; among newcomers
-//! the smallest name. Route targets are no claim: the VRF has those of all its gateways.
+//! Who keeps an AS, a route distinguisher, a subnet or an address claimed twice: first who holds the VNI by the ledger and has
+//! its AS, then others that the ledger names, then newcomers; of each, the smallest name. Route targets are no claim: the VRF has those of all its gateways.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -22,9 +22,14 @@ pub fn merge(
         return (None, all_aside(vni, gateways, &reason));
     }
     let mut problems = Vec::new();
-    let is_holder = |gateway: &Gateway| held.is_some_and(|entry| entry.gateways.contains(&gateway.name));
+    let held_by = |gateway: &Gateway| held.filter(|entry| entry.gateways.contains(&gateway.name));
+    let rank = |gateway: &Gateway| match held_by(gateway) {
+        Some(entry) if entry.asn == gateway.asn.unwrap_or(default_as) => 0,
+        Some(_) => 1,
+        None => 2,
+    };
     let mut ordered = gateways.to_vec();
-    ordered.sort_by_key(|gateway| (!is_holder(gateway), &gateway.name));
+    ordered.sort_by_key(|gateway| (rank(gateway), &gateway.name));
     let mut tenant: Option<Tenant> = None;
     let mut admitted = Vec::new();
     for gateway in ordered {

@@ -246,6 +246,13 @@ fn who_holds_the_vni_by_the_ledger_keeps_its_as_among_newcomers_the_smallest_nam
     let intent = computed(&mut cloud);
     assert_eq!(intent.tenant(vni(1001)).unwrap().asn, asn(64999));
     assert!(reasons(&intent)[0].starts_with("cr-lrp-aa: "), "{:?}", reasons(&intent));
+    // Both hold it, and then the first by name is given another AS.
+    let gateways = vec!["cr-lrp-aa".into(), "cr-lrp-gw".into()];
+    cloud.ledger.put(crate::ledger::Entry { vni: vni(1001), asn: asn(64999), gateways, left: false });
+    cloud.touch_all();
+    let intent = computed(&mut cloud);
+    assert_eq!(intent.tenant(vni(1001)).unwrap().asn, asn(64999));
+    assert!(reasons(&intent)[0].starts_with("cr-lrp-aa: "), "{:?}", reasons(&intent));
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// The column is the value. The server looks such clauses up by hash, so thousands of them are cheap
-    /// (`ovsdb_condition_optimize` in OVS).
+    /// The column is the value. Where all clauses of a table are such, the server looks them up by hash, so that thousands of them
+    /// are cheap (`ovsdb_condition_optimize` in OVS's ovsdb/condition.c).
     pub fn equal(column: &'static str, value: impl Into<Value>) -> Self {
         Self { column, function: Function::Equal, value: value.into() }
     }

@@ -100,7 +100,7 @@ pub struct Core {
     active: BTreeSet<Option<Part>>,
     /// Slices for which there was no room in the kernel's batches any more, until one of these is answered.
     crowded: BTreeSet<Option<Part>>,
-    /// The slice that comes first in the next round.
+    /// The slice that comes first in a round.
     first: Option<Part>,
     /// Slices in which something was opened or closed since it was last asked.
     changed: BTreeSet<Part>,

@@ -243,14 +243,15 @@ impl Frame {
             let (router, vlan) = (gateway.mac, tie.vlan.is_some());
             flow(FlowRule::Redirect { in_port, router, subnet, vlan, to, output });
         }
-        let answers = answers(gateway, in_port, to, is_only_way, &config.next_hop_proxy);
-        let is_answered = !answers.is_empty();
-        answers.into_iter().for_each(&mut flow);
+        for rule in answers(gateway, in_port, to, is_only_way, &config.next_hop_proxy) {
+            flow(rule);
+        }
         flow(FlowRule::Inject { in_port: source, router: gateway.mac, vlan: tie.vlan, output: in_port });
         // The bridge's own port and MAC have other users.
         if tie.source != tie.bridge {
             flow(FlowRule::Guard { in_port: source });
-            if is_answered {
+            // Where the router may mean a real gateway, too, what it says itself is not redirected, and would be dropped.
+            if is_only_way {
                 flow(FlowRule::Stray { in_port, router: gateway.mac, to });
             }
         }

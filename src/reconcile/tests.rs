@@ -333,13 +333,80 @@ fn a_large_change_of_one_tenant_does_not_hold_up_another() {
     );
     let own = address("lo-1002", "20.0.0.11");
     let next = parts(rig.reconciler.poll(rig.now));
-    assert!(
-        next.iter().flat_map(|(_, operations)| operations).any(|one| one.object.key() == own.clone().into())
-    );
+    assert!(next.iter().flat_map(|(_, operations)| operations).any(|one| one.object.key() == own.into()));
     answer(&mut rig, next);
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());
     assert_eq!(rig.status().tenants[0].prefixes.kernel, 10_004);
+}
+
+#[test]
+fn what_a_router_says_itself_is_dropped_only_where_it_is_redirected() {
+    use crate::config::NextHopProxy;
+    for (proxy, drops) in [
+        (NextHopProxy::Auto, 1),
+        (NextHopProxy::Only(vec!["172.24.4.1".parse().unwrap()]), 0),
+        (NextHopProxy::Never, 0),
+    ] {
+        let rig = &mut Rig::with(Cloud::seed(), Config { next_hop_proxy: proxy, ..Config::default() });
+        rig.run();
+        let is_stray = |object: &&Object| {
+            matches!(object, Object::Flows(FlowsObject::Flow(Flow { rule: FlowRule::Stray { .. }, .. })))
+        };
+        assert_eq!(rig.peers.objects.values().filter(is_stray).count(), drops);
+    }
+}
+
+#[test]
+fn who_found_no_room_for_his_prefixes_comes_first_the_next_time() {
+    let mut cloud = Cloud::seed();
+    for n in 2..=80 {
+        let [gateway, subnet, network] = ["gw", "sub", "net"].map(|what| format!("{what}-{n}"));
+        let mac = format!("fa:16:3e:00:cc:{n:02x} 172.24.5.{n}/24 2001:db8:ffff::{n:x}/64");
+        let spec = crate::testing::rows::GatewaySpec {
+            name: &gateway,
+            router: &gateway,
+            mac: &mac,
+            ..crate::testing::rows::GatewaySpec::second()
+        };
+        cloud.gateway(&spec);
+        cloud.subnet(&gateway, &subnet, &network, &format!("fa:16:3e:00:dd:{n:02x} 2001:db8:1::1/64"));
+        let vni = (1000 + n).to_string();
+        for port in [&gateway, &subnet] {
+            cloud.annotate(port, &[("neutron_bgpvpn:vni", &*vni)]);
+        }
+    }
+    let mut rig = Rig::new(cloud);
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
+    for n in 1..=80 {
+        let network = if n == 1 { "net".to_owned() } else { format!("net-{n}") };
+        for vm in 2..202 {
+            let mac = format!("fa:16:3e:00:00:20 2001:db8:1::{vm:x}");
+            rig.cloud.workload(&format!("vm-{n}-{vm}"), &network, Some("cmp1"), &[&mac]);
+        }
+    }
+    rig.tell();
+    let mut served = BTreeSet::new();
+    for _ in 0..2 {
+        for (plane, command) in rig.reconciler.poll(rig.now) {
+            let Command::Apply { id, operations } = command else { continue };
+            for operation in &operations {
+                rig.peers.carry_out(operation);
+                if let Object::Kernel(KernelObject::Address(address)) = &operation.object {
+                    served.insert(address.dev);
+                }
+            }
+            rig.reconciler.report(
+                plane,
+                Report::Results { id, outcomes: vec![Outcome::Done; operations.len()] },
+                rig.now,
+            );
+        }
+    }
+    assert_eq!(served.len(), 80);
+    rig.run();
+    assert!(rig.status().converged, "{:?}", rig.status());
 }
 
 #[test]

@@ -24,13 +24,13 @@ pub struct Evidence<'a> {
     replica: &'a Replica,
     unbound: Unbound,
     spoken_of: Option<HashSet<IpAddr>>,
-    /// The routers whose gateway is elsewhere.
+    /// The routers whose gateway is on a chassis or, where that explains, on none: those of this node are wished for.
     elsewhere: HashSet<Uuid>,
 }
 
 /// What may say what became of these addresses: the ports of provider networks, and of tenants' networks that have one of
 /// them behind a router whose gateway is elsewhere. Some of it shows only when some has come.
-pub fn wanted(intent: &Intent, replica: &Replica, lost: &HashSet<IpAddr>) -> BTreeSet<Subject> {
+pub fn wanted(intent: &Intent, replica: &Replica, lost: &BTreeSet<IpAddr>) -> BTreeSet<Subject> {
     if lost.is_empty() {
         return BTreeSet::new();
     }
@@ -41,9 +41,13 @@ pub fn wanted(intent: &Intent, replica: &Replica, lost: &HashSet<IpAddr>) -> BTr
     for router in routers(replica, |row| row.chassis != intent.chassis) {
         wanted.insert(Subject::Patches(router));
         for port in replica.patches_of(router) {
+            let Some(peer) = port.options.get("peer") else { continue };
             let networks = port::router(&port.mac).map(|read| read.networks).unwrap_or_default();
-            let has_one = lost.iter().any(|address| networks.iter().any(|network| network.contains(address)));
-            let Some(peer) = port.options.get("peer").filter(|_| has_one) else { continue };
+            let has_one =
+                |network: &Prefix| lost.range(network.network()..=network.broadcast()).next().is_some();
+            if !networks.iter().any(has_one) {
+                continue;
+            }
             wanted.insert(Subject::Port(peer.into()));
             wanted.extend(replica.port(peer).map(|peer| Subject::Workloads(peer.datapath)));
         }

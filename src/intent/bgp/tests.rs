@@ -361,7 +361,7 @@ fn the_southbound_is_asked_for_ports_of_this_chassis_and_for_rows_with_nat() {
         !asked.contains(&uuid_of("prov").to_string()),
         "nor others' ports of a provider network: {asked}"
     );
-    let (lost, none) = ([[192, 0, 2, 1].into()].into(), HashSet::new());
+    let (lost, none) = ([[192, 0, 2, 1].into()].into(), BTreeSet::new());
     assert!(intent.look_for(&cloud.replica, &lost));
     assert!(wanted(&intent).contains(&uuid_of("prov").to_string()));
     assert!(intent.look_for(&cloud.replica, &none) && !intent.look_for(&cloud.replica, &none));

@@ -7,8 +7,6 @@
 // netlink.h
 pub const NLMSG_ERROR: u16 = 2;
 pub const NLMSG_DONE: u16 = 3;
-/// Types below this one are netlink's own (NLMSG_MIN_TYPE).
-pub const NLMSG_MIN_TYPE: u16 = 0x10;
 pub const NLM_F_REQUEST: u16 = 0x01;
 pub const NLM_F_ACK: u16 = 0x04;
 pub const NLM_F_DUMP_INTR: u16 = 0x10;

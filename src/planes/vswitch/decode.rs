@@ -176,7 +176,6 @@ impl View {
             ovn_remote: value("ovn-remote"),
             bridge_mappings: value("ovn-bridge-mappings"),
             encap_ip: value("ovn-encap-ip"),
-            cms_options: value("ovn-cms-options"),
             integration_bridge: value("ovn-bridge"),
         }
     }

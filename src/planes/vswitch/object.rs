@@ -96,8 +96,6 @@ pub struct OvsSettings {
     pub bridge_mappings: Option<Box<str>>,
     /// `external_ids:ovn-encap-ip`.
     pub encap_ip: Option<Box<str>>,
-    /// `external_ids:ovn-cms-options`.
-    pub cms_options: Option<Box<str>>,
     /// `external_ids:ovn-bridge`.
     pub integration_bridge: Option<Box<str>>,
 }

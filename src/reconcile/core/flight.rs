@@ -44,6 +44,8 @@ struct Round {
     batches: Batches,
     room: usize,
     share: usize,
+    /// The first slice that got less than its share.
+    first_short: Option<Option<Part>>,
 }
 
 impl Core {
@@ -54,7 +56,9 @@ impl Core {
         while let Some(entry) = self.retries.first_entry().filter(|entry| entry.key().0 <= now) {
             let (_, retry) = *entry.key();
             let key = entry.remove();
-            match self.open.get(&key).filter(|open| open.retry == retry).map(|open| &open.hold) {
+            // One that was opened anew meanwhile waits for this one still.
+            let counts = |open: &&Open| open.retry == retry || open.retry == 0;
+            match self.open.get(&key).filter(counts).map(|open| &open.hold) {
                 Some(Some(Hold::Refused(_))) => self.judge(&key, true),
                 Some(Some(Hold::Lost(_, until))) if *until <= now => self.no_longer_lost(&key),
                 _ => {}
@@ -70,7 +74,7 @@ impl Core {
         }
         let mut active = std::mem::take(&mut self.active);
         let mut round = self.round(active.len());
-        // Who found no room the last time comes first.
+        // Who got less than his share the last time comes first.
         let first = active.split_off(&self.first);
         for slice in first.into_iter().chain(active) {
             self.ready_of(slice, now, &mut round);
@@ -79,10 +83,12 @@ impl Core {
                 self.slices.remove(&slice);
             }
         }
-        for ((plane, _), mut batch) in round.batches {
+        self.first = round.first_short.unwrap_or(self.first);
+        for ((plane, alone), mut batch) in round.batches {
             batch.sort_by_key(|(_, operation)| within_batch(operation));
             while !batch.is_empty() {
-                let most = if plane == PlaneId::Kernel { LARGEST } else { usize::MAX };
+                let goes_in_parts = plane == PlaneId::Kernel && alone.is_none();
+                let most = if goes_in_parts { LARGEST } else { usize::MAX };
                 let rest = batch.split_off(most.min(batch.len()));
                 let operations: Vec<_> = batch.iter().map(|(_, operation)| operation.clone()).collect();
                 let id = self.take_off(plane, batch, now);
@@ -100,7 +106,8 @@ impl Core {
     fn round(&self, slices: usize) -> Round {
         let under_way = self.flights.values().filter(|flight| flight.plane == PlaneId::Kernel);
         let room = UNDER_WAY.saturating_sub(under_way.map(|flight| flight.batch.len()).sum());
-        Round { batches: Batches::new(), room, share: SHARE.max(room / slices.max(1)) }
+        let share = SHARE.max(room / slices.max(1));
+        Round { batches: Batches::new(), room, share, first_short: None }
     }
 
     fn say_what_was_not_said(&mut self, slice: Option<Part>) {
@@ -195,14 +202,14 @@ impl Core {
             true => order::RANKS as Rank,
             false => order::ADVERTISE,
         };
-        let mut ready = held.take_ready(Side::Build, &mut writable, buildable);
-        ready.extend(held.take_ready(Side::Remove, &mut writable, removable));
+        let mut ready = held.take_ready(Side::Remove, &mut writable, removable);
+        ready.extend(held.take_ready(Side::Build, &mut writable, buildable));
         round.room -= share - room;
-        if crowded && self.crowded.is_empty() {
-            self.first = slice;
-        }
         if crowded {
             self.crowded.insert(slice);
+        }
+        if crowded && share < round.share && round.first_short.is_none() {
+            round.first_short = Some(slice);
         }
         for key in ready {
             if self.waits_its_turn(&key, now) {
@@ -272,8 +279,10 @@ impl Core {
         };
         let a_network_waits = || self.slices.iter().any(|(part, held)| waits(part, held));
         let Some(part) = slice else {
-            let withdraws = |slice: &Slice| slice.open_at(Side::Remove, order::WITHDRAW) > 0;
-            return match self.slices.values().any(withdraws) {
+            let withdraws = |(part, slice): (&Option<Part>, &Slice)| {
+                part.is_some() && slice.open_at(Side::Remove, order::WITHDRAW) > 0
+            };
+            return match self.slices.iter().any(withdraws) {
                 true => 0,
                 false if a_network_waits() => order::REMOVE_WAYS,
                 false => order::RANKS as Rank,

@@ -246,3 +246,26 @@ fn what_is_refused_for_good_is_tried_at_its_own_pace_whatever_else_was_built() {
     let tried = failed(&rig) - before;
     assert!((5..=12).contains(&tried), "{tried}");
 }
+
+/// Who changes it again and again puts it back himself, and breaks it once more before its turn comes.
+#[test]
+fn what_waits_for_its_turn_is_mended_though_it_was_whole_meanwhile() {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    let key = Key::from(KernelKey::Neighbour(name("veth-vrf-1001"), "172.24.4.146".parse().unwrap()));
+    let whole = rig.peers.objects[&key].clone();
+    while rig.has(key.clone()) {
+        rig.peers.take(&key);
+        rig.run();
+    }
+    rig.peers.put(whole);
+    rig.run();
+    rig.peers.take(&key);
+    rig.run();
+    assert!(!rig.has(key.clone()), "it is mended at its own pace");
+    for _ in 0..60 {
+        rig.now += Duration::from_secs(1);
+        rig.run();
+    }
+    assert!(rig.has(key) && rig.status().converged, "{:?}", rig.status());
+}

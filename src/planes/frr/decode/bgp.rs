@@ -177,7 +177,7 @@ fn sources(settings: &mut BgpSettings, family: Family) -> &mut Sources {
     }
 }
 
-/// Takes in a `redistribute` line; gives whether what it redistributes is less preferred, where it is none of others.
+/// Takes in a `redistribute` line; gives whether what it redistributes is less preferred, where the line is ours.
 fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> Option<bool> {
     match (source, rest) {
         ("connected", _) => {
@@ -187,7 +187,8 @@ fn redistribute(sources: &mut Sources, source: &str, rest: &[&str]) -> Option<bo
                 _ => false,
             };
             sources.connected = if is_ours { Connected::Ours } else { Connected::Refined };
-            Some(has_drain_metric(rest))
+            let drained = has_drain_metric(rest);
+            (is_ours || drained).then_some(drained)
         }
         ("kernel", ["route-map", name]) => {
             let map = RouteMap::named(name);

@@ -84,6 +84,12 @@ fn an_instance_that_is_drained_by_half_lacks_the_other_half() {
     assert!(half.less_preferred && whole.less_preferred);
     assert_eq!([half.redistribute_ipv4, whole.redistribute_ipv6], [Sources::wished(true, false); 2]);
     assert_eq!(half.redistribute_ipv6, Sources::default());
+    let refined = settings(" route-map THEIRS");
+    assert_eq!(
+        refined.redistribute_ipv6.connected,
+        Connected::Refined,
+        "an operator's line is no half of ours"
+    );
 }
 
 /// Written before the address families (`bgp_config_write` in bgpd/bgp_vty.c).

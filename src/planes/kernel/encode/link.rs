@@ -3,7 +3,7 @@
 //! **A new link gets an index of our choosing** (RTM_NEWLINK takes `ifi_index` as a wish, and so does the header of a
 //! veth's other end; `rtnl_newlink_create` in net/core/rtnetlink.c, `veth_newlink`). A master, an address or a route
 //! names its link by index, so a whole tree of links with all that is on them fits into one batch, with no reading back
-//! in between. An index that is taken after all is refused with EBUSY and changes nothing.
+//! in between. An index that is taken after all is refused.
 //!
 //! **A link is made in steps**, since RTM_NEWLINK sets neither the alias nor the per-device settings of a new link: made
 //! in its master, marked and set, and only then brought up, so that no IPv6 link-local address appears in between.
