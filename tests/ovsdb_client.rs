@@ -417,6 +417,39 @@ async fn a_deaf_server_is_left() {
     client.live().await;
 }
 
+/// As one is that has a hundred thousand rows to tell, or a hundred clients that came at once.
+#[tokio::test]
+async fn a_server_that_is_long_at_work_is_read_in_the_end() {
+    let server = Server::standalone(SCHEMA, &[]);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("slow");
+    slow(&socket, server.remote().strip_prefix("unix:").unwrap(), Duration::from_secs(2));
+    let mut options = options(&format!("unix:{}", path(&socket)));
+    options.session.probe_interval = Some(Duration::from_millis(300));
+    Client::with(options).live().await;
+}
+
+/// A server of whose answers each connection hears nothing for so long.
+fn slow(socket: &std::path::Path, server: &str, silence: Duration) {
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    let server = server.to_owned();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = tokio::net::UnixStream::connect(&server).await.unwrap();
+            tokio::spawn(async move {
+                let ((mut asked, mut told), (mut answers, mut questions)) =
+                    (client.into_split(), server.into_split());
+                let asking = tokio::io::copy(&mut asked, &mut questions);
+                let answering = async {
+                    tokio::time::sleep(silence).await;
+                    tokio::io::copy(&mut answers, &mut told).await
+                };
+                let _ = tokio::join!(asking, answering);
+            });
+        }
+    });
+}
+
 #[tokio::test]
 async fn the_servers_probe_is_answered() {
     let port = free_port();

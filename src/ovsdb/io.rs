@@ -92,12 +92,18 @@ impl Client {
     async fn run(&mut self) {
         let mut backoff = BACKOFF.0;
         let mut failed: Vec<String> = Vec::new();
+        let mut silent = 0;
         loop {
             let began = now();
             let remote = self.rotation.current().clone();
             let stop = self.attempt(&remote).await;
             let was_up = self.session.is_up();
             self.session.disconnected();
+            silent = if self.session.was_silent() { silent + 1 } else { 0 };
+            if silent >= self.rotation.len() {
+                self.session.have_patience();
+                silent = 0;
+            }
             match stop {
                 Stop::Closed => return,
                 Stop::Retarget => {

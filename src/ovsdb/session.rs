@@ -61,6 +61,9 @@ enum Asked {
     Echo,
 }
 
+/// How often patience is doubled at most: 5 s to 320 s.
+const MOST_PATIENCE: u32 = 6;
+
 /// What was asked and is not answered yet, and the bytes that are to be sent.
 #[derive(Debug, Default)]
 struct Requests {
@@ -107,6 +110,11 @@ pub struct Session {
     freshness: Freshness,
     deadline: Option<Instant>,
     probing: bool,
+    /// How often the time is doubled that the server may be silent with a question of ours: one that has much to tell, or many
+    /// to serve, says nothing while it works, and would begin anew each time it is left.
+    patience: u32,
+    /// The connection was left for the server's silence.
+    was_silent: bool,
     /// Why there is no session, as it was told last.
     down: Option<String>,
 }
@@ -126,6 +134,8 @@ impl Session {
             freshness: Freshness::default(),
             deadline: None,
             probing: false,
+            patience: 0,
+            was_silent: false,
             down: None,
             config,
         }
@@ -207,21 +217,43 @@ impl Session {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
+        let patience = if self.awaits() { self.patience } else { 0 };
+        let wait = interval * (1 << patience);
         if self.probing {
-            let seconds = 2.0 * interval.as_secs_f32();
+            self.was_silent = true;
+            let seconds = (interval + wait).as_secs_f32();
             return Err(ProtocolError(format!("the server has not said anything for {seconds} s")));
         }
         self.requests.send(Asked::Echo, "echo", [(); 0]);
         self.probing = true;
-        self.deadline = Some(now + interval);
+        self.deadline = Some(now + wait);
         Ok(())
+    }
+
+    /// Whether the server owes an answer, beside that it is alive.
+    fn awaits(&self) -> bool {
+        self.requests.asked.values().any(|asked| !matches!(asked, Asked::Echo))
+    }
+
+    /// Whether the connection that has ended was left for the server's silence.
+    pub fn was_silent(&mut self) -> bool {
+        std::mem::take(&mut self.was_silent)
+    }
+
+    /// No server has said anything in time: from now on each has twice the time for what it is asked, up to some five minutes.
+    pub fn have_patience(&mut self) {
+        self.patience = (self.patience + 1).min(MOST_PATIENCE);
     }
 
     /// Bytes were appended to the input. After an error the connection is of no use.
     pub fn received(&mut self, now: Instant) -> Result<(), ProtocolError> {
         self.heard(now);
+        let awaited = self.awaits();
         while let Some(frame) = self.framer.next_frame()? {
             self.message(&frame, now)?;
+        }
+        if awaited && !self.awaits() && self.state == State::Live {
+            self.patience = self.patience.saturating_sub(1);
         }
         Ok(())
     }

@@ -245,6 +245,29 @@ fn silence_is_probed_once_then_the_end() {
 }
 
 #[test]
+fn a_server_that_is_at_work_for_us_has_more_time_each_time() {
+    let (mut session, _) = live();
+    let interval = Duration::from_secs(5);
+    let lasts = |session: &mut Session| {
+        let start = Instant::now();
+        session.heard(start);
+        session.tick(start + interval).unwrap();
+        session.deadline().unwrap() - start
+    };
+    session.requests.asked.clear();
+    session.have_patience();
+    assert_eq!(lasts(&mut session), 2 * interval, "nothing is asked for");
+    session.transact(7, &[]);
+    assert_eq!(lasts(&mut session), 3 * interval);
+    assert!(session.tick(Instant::now() + 4 * interval).unwrap_err().to_string().contains("for 15 s"));
+    assert!(session.was_silent() && !session.was_silent());
+    for _ in 0..20 {
+        session.have_patience();
+    }
+    assert_eq!(lasts(&mut session), 65 * interval);
+}
+
+#[test]
 fn the_servers_echo_is_answered() {
     let (mut session, _) = live();
     told(&mut session, golden!("echo-request")).unwrap();
