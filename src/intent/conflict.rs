@@ -1,7 +1,8 @@
 //! Gateways of one VNI on this node become one tenant; whoever claims what another holds is put aside with a reason.
 //!
 //! Who keeps an AS, a route distinguisher, a subnet or an address claimed twice: first who holds the VNI by the ledger and has
-//! its AS, then others that the ledger names, then newcomers; of each, the smallest name. Route targets are no claim: the VRF has those of all its gateways.
+//! its AS, then others that the ledger names, then newcomers; of each, the smallest name. Route targets are no claim: the VRF
+//! has those of all its gateways.
 
 use std::{collections::BTreeSet, net::IpAddr};
 

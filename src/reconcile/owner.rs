@@ -90,12 +90,8 @@ fn kernel(
         // bridge's may be the same: it counts where we hold the VNI. Others are known by what this run wished, or have the
         // mark alone.
         KernelObject::Route(route) => {
-            let is_held = |vni: &Vni| {
-                let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
-                ledger.get(*vni).is_some()
-                    || marked_link(names::vrf(*vni), actual, is_vrf) == Some((*vni).into())
-            };
-            match former.or(Vni::new(route.table).filter(is_held).map(Part::from)) {
+            let held = Vni::new(route.table).filter(|vni| is_held(*vni, actual, ledger));
+            match former.or(held.map(Part::from)) {
                 None => return Owner::Orphan,
                 part => part,
             }
@@ -138,12 +134,13 @@ fn marked_link(dev: IfName, actual: &Table<Arc<Object>>, is: impl Fn(&LinkKind) 
 /// FRR's stanzas carry no mark: ours are those of a VNI in the ledger, or of a VRF that carries our mark. With another VNI, or
 /// another AS than the ledger's, they are somebody else's. Those of a VNI that has left come from a file that FRR had saved.
 fn frr(vrf: IfName, actual: &Table<Arc<Object>>, ledger: &Ledger, former: Option<Part>) -> Option<Vni> {
-    let vni = tenant_of(vrf)?;
+    tenant_of(vrf).filter(|vni| former == Some((*vni).into()) || is_held(*vni, actual, ledger))
+}
+
+/// We hold a VNI by the ledger, or by our mark on its VRF where that was lost.
+fn is_held(vni: Vni, actual: &Table<Arc<Object>>, ledger: &Ledger) -> bool {
     let is_vrf = |kind: &LinkKind| matches!(kind, LinkKind::Vrf { .. });
-    let held = ledger.get(vni).is_some()
-        || former == Some(vni.into())
-        || marked_link(vrf, actual, is_vrf) == Some(vni.into());
-    held.then_some(vni)
+    ledger.get(vni).is_some() || marked_link(names::vrf(vni), actual, is_vrf) == Some(vni.into())
 }
 
 /// The VNI whose VRF this is by its name.

@@ -24,7 +24,8 @@ pub fn pause_after_loss(losses: u32, chance: f64) -> Duration {
     doubled(FIRST_AFTER_LOSS, losses, LONGEST_AFTER_LOSS).mul_f64(1.0 + chance / 4.0)
 }
 
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+/// The `times`th of pauses of which each is twice the one before, counted from 1.
+pub fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
     first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(longest)
 }
 

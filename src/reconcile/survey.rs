@@ -17,6 +17,7 @@ use super::{
     exposed,
     object::{Key, KeyMap, KeySet, Object, PlaneId},
     part::Part,
+    retry,
     slice::Hold,
     table::Wished,
 };
@@ -37,8 +38,8 @@ use crate::{
 /// prefixes a second.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// How often the pause between tellings is doubled at most: some four minutes.
-const LONGEST: u32 = 8;
+/// The longest pause between two tellings.
+const LONGEST: Duration = Duration::from_secs(256);
 
 /// How long bgpd may take to answer for all VRFs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -183,9 +184,8 @@ impl Reconciler {
         self.survey.told_again += count;
         tracing::warn!(count, "what zebra has lost is told again");
         // Until two looks find nothing: this may be lost, too. What does not come by being told lacks something else.
-        let pause = SETTLE.saturating_mul(1 << self.survey.rounds.min(LONGEST));
         self.survey.rounds += 1;
-        self.survey.state = State::Due(now + pause, None);
+        self.survey.state = State::Due(now + retry::doubled(SETTLE, self.survey.rounds, LONGEST), None);
     }
 }
 

@@ -13,6 +13,7 @@ mod plain;
 mod reload;
 mod rig;
 mod survey;
+mod turns;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -24,7 +25,7 @@ use super::*;
 use crate::{
     model::OfPort,
     planes::{
-        Operation, Outcome, Verb,
+        Verb,
         flows::object::{BridgePort, Flow, FlowRule, FlowsKey, FlowsObject},
         frr::object::{FrrKey, FrrObject, VrfVni},
         kernel::object::{KernelKey, KernelObject, LinkKind},
@@ -297,49 +298,6 @@ fn two_tenants() -> Cloud {
     cloud
 }
 
-/// However much there is to write for one tenant: it goes in parts, and the change of another one takes its turn.
-#[test]
-fn a_large_change_of_one_tenant_does_not_hold_up_another() {
-    let mut rig = Rig::new(two_tenants());
-    rig.run();
-    for n in 0..10_000 {
-        let mac = format!("fa:16:3e:00:00:20 2001:db8:1::{n:x}:1");
-        rig.cloud.workload(&format!("many-{n}"), "net", Some("cmp1"), &[&mac]);
-    }
-    rig.tell();
-    let parts = |commands: Vec<(PlaneId, Command<Object>)>| {
-        let part = |(plane, command)| match command {
-            Command::Apply { id, operations } if plane == PlaneId::Kernel => Some((id, operations)),
-            _ => None,
-        };
-        commands.into_iter().filter_map(part).collect::<Vec<_>>()
-    };
-    let first = parts(rig.reconciler.poll(rig.now));
-    let sizes: Vec<usize> = first.iter().map(|(_, operations)| operations.len()).collect();
-    assert!((1..=2).contains(&sizes.len()) && sizes.iter().all(|size| *size <= 2048), "{sizes:?}");
-    rig.cloud.workload("vm-b2", "net-b", Some("cmp1"), &["fa:16:3e:00:bb:11 20.0.0.11"]);
-    rig.tell();
-    let answer = |rig: &mut Rig, batches: Vec<(u64, Vec<Operation<Object>>)>| {
-        for (id, operations) in batches {
-            operations.iter().for_each(|operation| rig.peers.carry_out(operation));
-            let outcomes = vec![Outcome::Done; operations.len()];
-            rig.reconciler.report(PlaneId::Kernel, Report::Results { id, outcomes }, rig.now);
-        }
-    };
-    answer(&mut rig, first);
-    assert!(
-        rig.status().tenants[0].prefixes.kernel < 5000,
-        "what stands is told while the rest is under way"
-    );
-    let own = address("lo-1002", "20.0.0.11");
-    let next = parts(rig.reconciler.poll(rig.now));
-    assert!(next.iter().flat_map(|(_, operations)| operations).any(|one| one.object.key() == own.into()));
-    answer(&mut rig, next);
-    rig.run();
-    assert!(rig.status().converged, "{:?}", rig.status());
-    assert_eq!(rig.status().tenants[0].prefixes.kernel, 10_004);
-}
-
 #[test]
 fn what_a_router_says_itself_is_dropped_only_where_it_is_redirected() {
     use crate::config::NextHopProxy;
@@ -355,58 +313,6 @@ fn what_a_router_says_itself_is_dropped_only_where_it_is_redirected() {
         };
         assert_eq!(rig.peers.objects.values().filter(is_stray).count(), drops);
     }
-}
-
-#[test]
-fn who_found_no_room_for_his_prefixes_comes_first_the_next_time() {
-    let mut cloud = Cloud::seed();
-    for n in 2..=80 {
-        let [gateway, subnet, network] = ["gw", "sub", "net"].map(|what| format!("{what}-{n}"));
-        let mac = format!("fa:16:3e:00:cc:{n:02x} 172.24.5.{n}/24 2001:db8:ffff::{n:x}/64");
-        let spec = crate::testing::rows::GatewaySpec {
-            name: &gateway,
-            router: &gateway,
-            mac: &mac,
-            ..crate::testing::rows::GatewaySpec::second()
-        };
-        cloud.gateway(&spec);
-        cloud.subnet(&gateway, &subnet, &network, &format!("fa:16:3e:00:dd:{n:02x} 2001:db8:1::1/64"));
-        let vni = (1000 + n).to_string();
-        for port in [&gateway, &subnet] {
-            cloud.annotate(port, &[("neutron_bgpvpn:vni", &*vni)]);
-        }
-    }
-    let mut rig = Rig::new(cloud);
-    rig.run();
-    assert!(rig.status().converged, "{:?}", rig.status());
-    for n in 1..=80 {
-        let network = if n == 1 { "net".to_owned() } else { format!("net-{n}") };
-        for vm in 2..202 {
-            let mac = format!("fa:16:3e:00:00:20 2001:db8:1::{vm:x}");
-            rig.cloud.workload(&format!("vm-{n}-{vm}"), &network, Some("cmp1"), &[&mac]);
-        }
-    }
-    rig.tell();
-    let mut served = BTreeSet::new();
-    for _ in 0..2 {
-        for (plane, command) in rig.reconciler.poll(rig.now) {
-            let Command::Apply { id, operations } = command else { continue };
-            for operation in &operations {
-                rig.peers.carry_out(operation);
-                if let Object::Kernel(KernelObject::Address(address)) = &operation.object {
-                    served.insert(address.dev);
-                }
-            }
-            rig.reconciler.report(
-                plane,
-                Report::Results { id, outcomes: vec![Outcome::Done; operations.len()] },
-                rig.now,
-            );
-        }
-    }
-    assert_eq!(served.len(), 80);
-    rig.run();
-    assert!(rig.status().converged, "{:?}", rig.status());
 }
 
 #[test]

@@ -274,7 +274,9 @@ fn provider_network(localnets: &[Localnet], node: &Node, config: &Config) -> (Fr
         let mut flow = |rule| frame.push(FlowsObject::Flow(Flow { bridge, rule }));
         for ipv6 in [false, true] {
             flow(FlowRule::Outgoing { in_port, ipv6, to: mac });
-            flow(FlowRule::Discovery { in_port, advertised: ipv6 });
+        }
+        for advertised in [false, true] {
+            flow(FlowRule::Discovery { in_port, advertised });
         }
         let targets: Vec<Option<IpAddr>> = match &config.next_hop_proxy {
             NextHopProxy::Always => vec![None],

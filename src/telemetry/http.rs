@@ -1,6 +1,6 @@
 //! The web server: metrics, health and the page, read-only. Speaks just enough HTTP/1.1 (RFC 9112) for Prometheus and a
-//! browser: one GET or HEAD per connection, no body taken, every answer with the
-//! length of its body.
+//! browser: one GET or HEAD per connection, no body taken, every answer with the length of
+//! its body.
 //!
 //! It owns sockets and paths; what is answered comes from the loop by the same questions as the control socket's.
 

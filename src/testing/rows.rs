@@ -142,15 +142,16 @@ impl Cloud {
 
     /// A replica gets everything anew.
     pub fn tell(&self, replica: &mut Replica) {
-        replica.replace(self.rows().into_iter().collect(), self.chassis());
-        replica.balancers_mut().clear();
-        tell_balancers(&self.balancers, replica);
-        tell_translations(&self.translated, replica);
+        self.tell_some(replica, |_| true);
     }
 
-    /// A replica gets everything anew that is asked for by these subjects, as the server's conditions have it.
+    /// Likewise, but only what is asked for by these subjects, as the server's conditions have it.
     pub fn tell_asked(&self, replica: &mut Replica, subjects: &[Subject]) {
-        let rows = self.rows().into_iter().filter(|(_, row)| is_asked(row, subjects));
+        self.tell_some(replica, |row| is_asked(row, subjects));
+    }
+
+    fn tell_some(&self, replica: &mut Replica, is_told: impl Fn(&PortBinding) -> bool) {
+        let rows = self.rows().into_iter().filter(|(_, row)| is_told(row));
         replica.replace(rows.collect(), self.chassis());
         replica.balancers_mut().clear();
         tell_balancers(&self.balancers, replica);

@@ -24,8 +24,6 @@ pub struct Evidence<'a> {
     replica: &'a Replica,
     unbound: Unbound,
     spoken_of: Option<HashSet<IpAddr>>,
-    /// The routers whose gateway is on a chassis or, where that explains, on none: those of this node are wished for.
-    elsewhere: HashSet<Uuid>,
 }
 
 /// What may say what became of these addresses: the ports of provider networks, and of tenants' networks that have one of
@@ -64,8 +62,7 @@ fn routers(replica: &Replica, is: impl Fn(&PortBinding) -> bool) -> HashSet<Uuid
 impl<'a> Evidence<'a> {
     /// What can be said with these rows.
     pub fn new(intent: &'a Intent, replica: &'a Replica, unbound: Unbound) -> Self {
-        let elsewhere = routers(replica, |row| is_elsewhere(replica, unbound, row));
-        Self { intent, replica, unbound, spoken_of: None, elsewhere }
+        Self { intent, replica, unbound, spoken_of: None }
     }
 
     /// Whether some row says why this address is not offered.
@@ -78,8 +75,10 @@ impl<'a> Evidence<'a> {
             return false;
         }
         if self.spoken_of.is_none() {
-            let ports = self.replica.rows_by_uuid().flat_map(|(_, row)| self.spoken(row));
-            self.spoken_of = Some(ports.chain(self.of_balancers_elsewhere()).collect());
+            // What is on a router of this node is wished for.
+            let elsewhere = routers(self.replica, |row| self.is_elsewhere(row));
+            let ports = self.replica.rows_by_uuid().flat_map(|(_, row)| self.spoken(row, &elsewhere));
+            self.spoken_of = Some(ports.chain(self.of_balancers(&elsewhere)).collect());
         }
         self.spoken_of.as_ref().is_some_and(|addresses| addresses.contains(&address))
             || self.is_in(address, |router| &router.translated)
@@ -92,7 +91,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The addresses that a row says something about.
-    fn spoken(&self, row: &PortBinding) -> Vec<IpAddr> {
+    fn spoken(&self, row: &PortBinding, elsewhere: &HashSet<Uuid>) -> Vec<IpAddr> {
         let mut spoken: Vec<IpAddr> = nat::entries(&row.nat_addresses)
             .filter(|entry| entry.resident.is_none_or(|port| self.is_told(port)))
             .flat_map(|entry| entry.addresses)
@@ -101,7 +100,7 @@ impl<'a> Evidence<'a> {
             Sort::Workload if self.is_elsewhere(row) => {
                 spoken.extend(port::workload(row).map(|(_, address)| address));
             }
-            Sort::ChassisRedirect | Sort::Patch if self.elsewhere.contains(&row.datapath) => {
+            Sort::ChassisRedirect | Sort::Patch if elsewhere.contains(&row.datapath) => {
                 let networks = port::router(&row.mac).map(|read| read.networks).unwrap_or_default();
                 spoken.extend(networks.iter().map(Prefix::addr));
             }
@@ -110,12 +109,11 @@ impl<'a> Evidence<'a> {
         spoken
     }
 
-    /// The addresses of load balancers on routers whose gateway is elsewhere.
-    fn of_balancers_elsewhere(&self) -> impl Iterator<Item = IpAddr> {
+    /// The addresses of load balancers on these routers.
+    fn of_balancers(&self, elsewhere: &HashSet<Uuid>) -> impl Iterator<Item = IpAddr> {
         let balancers = self.replica.balancers();
-        let moved = balancers
-            .iter()
-            .filter(|(_, row)| balancers.places(row).any(|place| self.elsewhere.contains(&place)));
+        let moved =
+            balancers.iter().filter(|(_, row)| balancers.places(row).any(|place| elsewhere.contains(&place)));
         moved.flat_map(|(_, row)| row.addresses())
     }
 
@@ -125,11 +123,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn is_elsewhere(&self, row: &PortBinding) -> bool {
-        is_elsewhere(self.replica, self.unbound, row)
+        let let_go = self.unbound == Unbound::LetGo && !self.replica.is_unclaimed(&row.logical_port);
+        row.chassis.is_some() || let_go
     }
-}
-
-fn is_elsewhere(replica: &Replica, unbound: Unbound, row: &PortBinding) -> bool {
-    let let_go = unbound == Unbound::LetGo && !replica.is_unclaimed(&row.logical_port);
-    row.chassis.is_some() || let_go
 }

@@ -55,8 +55,8 @@ impl Batch {
     }
 
     /// What is to be sent next, from this sequence number on, where zebra has so many bytes of `room` (one operation is
-    /// sent however little that is, and one that needs no message takes none of it); None: nothing is left. It may be asked for before the answers to what went before
-    /// are there.
+    /// sent however little that is, and one that needs no message takes none of it); None: nothing is left. It may be asked
+    /// for before the answers to what went before are there.
     pub fn fill(
         &mut self,
         actual: &Actual,
