@@ -1,5 +1,7 @@
 //! The Southbound's session: which remotes, which rows, and when what was asked for is there as a whole.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use super::{Event, database};
@@ -16,6 +18,10 @@ pub struct Southbound {
     events: mpsc::Sender<Event>,
     commands: Option<mpsc::Sender<ClientCommand>>,
     remotes: Option<String>,
+    /// `ovn-remote-probe-interval` as it was taken last, what it comes to, and whether the session is still to be told.
+    probe_text: Option<Box<str>>,
+    probe_interval: Option<Duration>,
+    probe_untold: bool,
     chassis: Option<String>,
     sent: u64,
     applied: u64,
@@ -39,6 +45,9 @@ impl Southbound {
             events,
             commands: None,
             remotes: None,
+            probe_text: None,
+            probe_interval: Some(session::Config::PROBE_INTERVAL),
+            probe_untold: false,
             chassis: None,
             sent: 0,
             applied: 0,
@@ -77,8 +86,16 @@ impl Southbound {
             return;
         };
         self.waits_for = None;
+        if self.probe_text != settings.ovn_remote_probe_interval {
+            self.probe_text.clone_from(&settings.ovn_remote_probe_interval);
+            self.probe_interval = probe_interval(settings.ovn_remote_probe_interval.as_deref());
+            self.probe_untold = true;
+        }
         if self.remotes.as_ref() != Some(&remotes) {
             self.connect(remotes, reconciler);
+        }
+        if self.probe_untold {
+            self.probe_untold = !self.tell(ClientCommand::SetProbeInterval(self.probe_interval));
         }
         self.unasked |= reconciler.subjects_changed() || self.chassis != chassis;
         self.chassis = chassis;
@@ -180,6 +197,20 @@ impl Southbound {
     }
 }
 
+/// What `ovn-remote-probe-interval` means by ovn-controller(8): milliseconds, where 0 is for ever and less than a second is
+/// one. What is no number is as if it were not set.
+fn probe_interval(text: Option<&str>) -> Option<Duration> {
+    let Some(text) = text else { return Some(session::Config::PROBE_INTERVAL) };
+    match text.parse() {
+        Ok(0) => None,
+        Ok(milliseconds) => Some(Duration::from_millis(milliseconds).max(Duration::from_secs(1))),
+        Err(error) => {
+            tracing::warn!(%error, value = text, "external_ids:ovn-remote-probe-interval in Open_vSwitch is no number");
+            Some(session::Config::PROBE_INTERVAL)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -257,5 +288,26 @@ mod tests {
         node(&mut reconciler, "unix:/nonexistent/sb.sock");
         southbound.follow(&mut reconciler);
         assert_eq!(reconciler.readings()[&SessionId::Southbound], Reading::Whole);
+    }
+
+    #[tokio::test]
+    async fn how_long_the_server_may_be_silent_is_what_ovn_controller_is_told() {
+        let (mut southbound, mut reconciler) = read_once("00000000-0000-0000-0000-000000000001");
+        assert_eq!(southbound.probe_interval, Some(Duration::from_secs(5)));
+        for (text, interval) in [
+            ("60000", Some(Duration::from_secs(60))),
+            ("7", Some(Duration::from_secs(1))),
+            ("0", None),
+            ("a minute", Some(Duration::from_secs(5))),
+        ] {
+            let settings = OvsSettings {
+                ovn_remote_probe_interval: Some(text.into()),
+                ..reconciler.node().settings().clone()
+            };
+            let whole = Report::Whole(vec![VswitchObject::Settings(settings).into()]);
+            reconciler.report(PlaneId::Vswitch, whole, std::time::Instant::now());
+            southbound.follow(&mut reconciler);
+            assert_eq!((southbound.probe_interval, southbound.probe_untold), (interval, false), "{text}");
+        }
     }
 }

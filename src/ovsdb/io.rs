@@ -213,6 +213,7 @@ impl Client {
                 }
             }
             ClientCommand::SetRemotes(remotes) => return self.retarget(&remotes),
+            ClientCommand::SetProbeInterval(interval) => self.session.set_probe_interval(interval, now()),
         }
         Ok(())
     }

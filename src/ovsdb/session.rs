@@ -15,7 +15,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
@@ -61,8 +61,11 @@ enum Asked {
     Echo,
 }
 
-/// How often patience is doubled at most: 5 s to 320 s.
-const MOST_PATIENCE: u32 = 6;
+/// How often patience is doubled at most: that is from 5 s to 320 s.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// The most that patience comes to, unless the probe interval itself is longer.
+const MOST_PATIENCE: Duration = Duration::from_secs(320);
 
 /// What was asked and is not answered yet, and the bytes that are to be sent.
 #[derive(Debug, Default)]
@@ -211,6 +214,14 @@ impl Session {
         self.deadline = self.config.probe_interval.map(|interval| now + interval);
     }
 
+    /// How long the server may be silent is another time now; see [`Config::probe_interval`].
+    pub fn set_probe_interval(&mut self, interval: Option<Duration>, now: Instant) {
+        self.config.probe_interval = interval;
+        if self.state != State::Idle {
+            self.heard(now);
+        }
+    }
+
     /// Time has passed. After an error the connection is of no use.
     pub fn tick(&mut self, now: Instant) -> Result<(), ProtocolError> {
         let Some(interval) = self.config.probe_interval else { return Ok(()) };
@@ -218,7 +229,7 @@ impl Session {
             return Ok(());
         }
         let patience = if self.awaits() { self.patience } else { 0 };
-        let wait = interval * (1 << patience);
+        let wait = (interval * (1 << patience)).min(MOST_PATIENCE.max(interval));
         if self.probing {
             self.was_silent = true;
             let seconds = (interval + wait).as_secs_f32();
@@ -242,7 +253,7 @@ impl Session {
 
     /// No server has said anything in time: from now on each has twice the time for what it is asked, up to some five minutes.
     pub fn have_patience(&mut self) {
-        self.patience = (self.patience + 1).min(MOST_PATIENCE);
+        self.patience = (self.patience + 1).min(MOST_DOUBLINGS);
     }
 
     /// Bytes were appended to the input. After an error the connection is of no use.

@@ -24,9 +24,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// A session with this database, probing every 5 s as OVS does (RECONNECT_DEFAULT_PROBE_INTERVAL).
+    /// What OVS's own clients take (RECONNECT_DEFAULT_PROBE_INTERVAL).
+    pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+    /// A session with this database.
     pub fn new(database: &str, monitor: Vec<TableMonitor>) -> Self {
-        let probe_interval = Some(Duration::from_secs(5));
+        let probe_interval = Some(Self::PROBE_INTERVAL);
         Self { database: database.into(), monitor, probe_interval, max_message: MAX_SIZE }
     }
 }
@@ -49,6 +52,8 @@ pub enum ClientCommand {
     Resync,
     /// The database is served here from now on. A live session with one of these goes on.
     SetRemotes(Remotes),
+    /// From now on [`Config::probe_interval`] is this.
+    SetProbeInterval(Option<Duration>),
 }
 
 /// What a client tells.

@@ -245,6 +245,18 @@ fn silence_is_probed_once_then_the_end() {
 }
 
 #[test]
+fn the_time_for_silence_can_be_changed() {
+    let (mut session, _) = live();
+    let start = Instant::now();
+    session.set_probe_interval(Some(Duration::from_secs(60)), start);
+    assert_eq!(session.deadline(), Some(start + Duration::from_secs(60)));
+    session.set_probe_interval(None, start);
+    assert_eq!(session.deadline(), None);
+    session.tick(start + Duration::from_secs(3600)).unwrap();
+    assert!(sent(&mut session).is_empty());
+}
+
+#[test]
 fn a_server_that_is_at_work_for_us_has_more_time_each_time() {
     let (mut session, _) = live();
     let interval = Duration::from_secs(5);
@@ -265,6 +277,12 @@ fn a_server_that_is_at_work_for_us_has_more_time_each_time() {
         session.have_patience();
     }
     assert_eq!(lasts(&mut session), 65 * interval);
+    let minute = Duration::from_secs(60);
+    session.set_probe_interval(Some(minute), Instant::now());
+    let start = Instant::now();
+    session.heard(start);
+    session.tick(start + minute).unwrap();
+    assert_eq!(session.deadline(), Some(start + minute + MOST_PATIENCE));
 }
 
 #[test]

@@ -174,6 +174,7 @@ impl View {
         OvsSettings {
             system_id: value("system-id"),
             ovn_remote: value("ovn-remote"),
+            ovn_remote_probe_interval: value("ovn-remote-probe-interval"),
             bridge_mappings: value("ovn-bridge-mappings"),
             encap_ip: value("ovn-encap-ip"),
             integration_bridge: value("ovn-bridge"),

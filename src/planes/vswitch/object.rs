@@ -92,6 +92,8 @@ pub struct OvsSettings {
     pub system_id: Option<Box<str>>,
     /// `external_ids:ovn-remote`: the Southbound's remotes, comma-separated.
     pub ovn_remote: Option<Box<str>>,
+    /// `external_ids:ovn-remote-probe-interval`: how long it may be silent before it is probed, in milliseconds; 0: for ever.
+    pub ovn_remote_probe_interval: Option<Box<str>>,
     /// `external_ids:ovn-bridge-mappings`: physical network to bridge, comma-separated pairs.
     pub bridge_mappings: Option<Box<str>>,
     /// `external_ids:ovn-encap-ip`.
