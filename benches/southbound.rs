@@ -112,7 +112,7 @@ fn pass_on(mut client: UnixStream, mut server: UnixStream) -> Dialogue {
 /// The messages that are whole with these bytes.
 fn messages(framer: &mut Framer, bytes: &[u8]) -> Vec<Vec<u8>> {
     framer.buffer().extend_from_slice(bytes);
-    let next = || framer.next_frame().expect("JSON").map(|frame| frame.bytes().to_vec());
+    let next = || framer.next_frame().expect("JSON").map(|frame| frame.text().as_bytes().to_vec());
     std::iter::from_fn(next).collect()
 }
 

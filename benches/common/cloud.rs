@@ -343,8 +343,7 @@ impl Port {
 
     /// The typed row.
     pub fn row(&self) -> PortBinding {
-        PortBinding::from_row(&RawRow::new(Uuid::nil(), self.json().as_bytes()))
-            .expect("a row as a server tells it")
+        PortBinding::from_row(&RawRow::new(Uuid::nil(), &self.json())).expect("a row as a server tells it")
     }
 }
 

@@ -62,18 +62,18 @@ pub struct RowError {
 #[derive(Clone, Copy, Debug)]
 pub struct RawRow<'a> {
     uuid: Uuid,
-    json: &'a [u8],
+    json: &'a str,
 }
 
 impl<'a> RawRow<'a> {
     /// The row `uuid` with these columns.
-    pub fn new(uuid: Uuid, json: &'a [u8]) -> Self {
+    pub fn new(uuid: Uuid, json: &'a str) -> Self {
         Self { uuid, json }
     }
 
     fn read_into<R: Row>(&self, row: &mut R, how: Read) -> Result<(), RowError> {
         let mut column = None;
-        let mut json = serde_json::Deserializer::from_slice(self.json);
+        let mut json = serde_json::Deserializer::from_str(self.json);
         let read = json.deserialize_map(Columns { row, how, column: &mut column }).and_then(|()| json.end());
         read.map_err(|error| RowError {
             table: R::TABLE,

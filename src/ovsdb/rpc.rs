@@ -7,7 +7,11 @@ use serde_json::value::RawValue;
 
 use super::{ProtocolError, frame::Frame, value::decode::Text};
 
-/// A message from the server. All parts borrow from the frame.
+/// What a member says that might as well not be there.
+const NULL: &str = "null";
+
+/// A message from the server. All parts borrow from the frame; parameters, ids, results and errors are JSON texts that nobody
+/// has parsed yet.
 #[derive(Debug)]
 pub enum Message<'a> {
     /// It asks; the answer must repeat `id`.
@@ -15,58 +19,82 @@ pub enum Message<'a> {
         /// What is asked.
         method: Box<str>,
         /// Its arguments.
-        params: &'a RawValue,
+        params: &'a str,
         /// Any JSON value but null.
-        id: &'a RawValue,
+        id: &'a str,
     },
     /// It tells.
     Notification {
         /// What is told.
         method: Box<str>,
         /// Its arguments.
-        params: &'a RawValue,
+        params: &'a str,
     },
     /// It answers.
     Reply {
         /// The request's number; None where the id is none of ours.
         id: Option<u64>,
         /// The result, or the error.
-        result: Result<&'a RawValue, &'a RawValue>,
+        result: Result<&'a str, &'a str>,
     },
 }
 
-#[derive(Deserialize)]
+/// The members that are there and not null.
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow)]
-    method: Option<Text<'a>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    id: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Envelope<'a> {
+    fn open(frame: &'a Frame) -> Result<Self, ProtocolError> {
+        let mut envelope = Self::default();
+        for (name, value) in frame.members() {
+            let Text(name) = parse("name of a member", name)?;
+            let member = match &*name {
+                "method" => &mut envelope.method,
+                "params" => &mut envelope.params,
+                "id" => &mut envelope.id,
+                "result" => &mut envelope.result,
+                "error" => &mut envelope.error,
+                _ => continue,
+            };
+            if value != NULL && member.replace(value).is_some() {
+                return Err(ProtocolError(format!("a message has two members {name:?}")));
+            }
+        }
+        Ok(envelope)
+    }
 }
 
 impl<'a> Message<'a> {
     /// Opens the envelope.
     pub fn parse(frame: &'a Frame) -> Result<Self, ProtocolError> {
-        let envelope: Envelope<'a> = serde_json::from_slice(frame.bytes())
-            .map_err(|error| ProtocolError(format!("a message is not JSON-RPC: {error}")))?;
-        let params = envelope.params.unwrap_or(RawValue::NULL);
-        Ok(match (envelope.method, envelope.id) {
+        let envelope = Envelope::open(frame)?;
+        let params = envelope.params.unwrap_or(NULL);
+        let method =
+            envelope.method.map(|method| parse::<Text<'_>>("name of a method", method)).transpose()?;
+        Ok(match (method, envelope.id) {
             (Some(method), Some(id)) => Self::Request { method: method.0.into(), params, id },
             (Some(method), None) => Self::Notification { method: method.0.into(), params },
             (None, id) => Self::Reply {
-                id: id.and_then(|id| id.get().parse().ok()),
+                id: id.and_then(|id| id.parse().ok()),
                 result: match envelope.error {
                     Some(error) => Err(error),
-                    None => Ok(envelope.result.unwrap_or(RawValue::NULL)),
+                    None => Ok(envelope.result.unwrap_or(NULL)),
                 },
             },
         })
     }
+}
+
+/// Reads a part of a message, which the error names.
+pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T, ProtocolError> {
+    serde_json::from_str(text)
+        .map_err(|error| ProtocolError(format!("the server's {what} is malformed: {error}")))
 }
 
 /// Appends a request.
@@ -108,16 +136,16 @@ fn write(out: &mut BytesMut, message: &impl Serialize) {
 }
 
 /// The words of an `<error>` (RFC 7047 section 3.1): its name and, where given, its details.
-pub fn error_words(error: &RawValue) -> String {
+pub fn error_words(error: &str) -> String {
     #[derive(Deserialize)]
     struct Detailed {
         error: Box<str>,
         details: Option<Box<str>>,
     }
-    let words = match serde_json::from_str(error.get()) {
+    let words = match serde_json::from_str(error) {
         Ok(Detailed { error, details: Some(details) }) => format!("{error}: {details}"),
         Ok(Detailed { error, details: None }) => error.into(),
-        Err(_) => serde_json::from_str(error.get()).unwrap_or_else(|_| error.get().to_owned()),
+        Err(_) => serde_json::from_str(error).unwrap_or_else(|_| error.to_owned()),
     };
     shortened(&words)
 }
@@ -142,9 +170,9 @@ mod tests {
     fn a_real_echo_is_a_request() {
         let frame = frame(include_str!("../../fixtures/ovsdb/echo-request.json"));
         let Message::Request { method, params, id } = Message::parse(&frame).unwrap() else { panic!() };
-        assert_eq!((&*method, params.get(), id.get()), ("echo", "[]", r#""echo""#));
+        assert_eq!((&*method, params, id), ("echo", "[]", r#""echo""#));
         let mut out = BytesMut::new();
-        reply(&mut out, id, params);
+        reply(&mut out, parse("id", id).unwrap(), parse("params", params).unwrap());
         assert_eq!(out, r#"{"id":"echo","result":[],"error":null}"#);
     }
 
@@ -175,7 +203,10 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_refused() {
-        assert!(Message::parse(&frame(r#"{"method":7}"#)).is_err());
-        assert!(Message::parse(&frame(r#"{"method" "a"}"#)).is_err());
+        for text in
+            [r#"{"method":7}"#, r#"{"method":a}"#, r#"{7:"method"}"#, r#"{"id":1,"id":2,"result":[]}"#]
+        {
+            assert!(Message::parse(&frame(text)).is_err(), "{text}");
+        }
     }
 }

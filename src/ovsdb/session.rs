@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ use super::{
     frame::{Frame, Framer},
     monitor::{Condition, TableRequest, Where},
     row::{Replica, Row},
-    rpc::{self, Message},
+    rpc::{self, Message, parse},
     schema::Schema,
     tables::Database,
     transact::{Answer, Operation, Params},
@@ -302,18 +302,19 @@ impl Session {
         }
     }
 
-    fn request(&mut self, method: &str, params: &RawValue, id: &RawValue) -> Result<(), ProtocolError> {
-        if id.get().len() + params.get().len() > MAX_REQUEST {
+    fn request(&mut self, method: &str, params: &str, id: &str) -> Result<(), ProtocolError> {
+        if id.len() + params.len() > MAX_REQUEST {
             return Err(ProtocolError(format!("a request of the server has more than {MAX_REQUEST} bytes")));
         }
+        let id = parse("id of a request", id)?;
         match method {
-            "echo" => rpc::reply(&mut self.requests.output, id, params),
+            "echo" => rpc::reply(&mut self.requests.output, id, parse("echo", params)?),
             _ => rpc::refuse(&mut self.requests.output, id, "unknown method"),
         }
         Ok(())
     }
 
-    fn notification(&mut self, frame: &Frame, method: &str, params: &RawValue) -> Result<(), ProtocolError> {
+    fn notification(&mut self, frame: &Frame, method: &str, params: &str) -> Result<(), ProtocolError> {
         match method {
             "update3" if self.state == State::Live => {
                 let (name, transaction, updates) = Updates::parse_told::<Text<'_>>(frame, params)?;
@@ -323,9 +324,9 @@ impl Session {
                 Ok(())
             }
             "update2" => {
-                let (name, updates) = parse::<(Text<'_>, &RawValue)>(method, params)?;
+                let (name, updates) = parse::<(Text<'_>, &RawValue)>("update", params)?;
                 if name.0 == SERVER_MONITOR {
-                    self.server_state(frame, updates)?;
+                    self.server_state(frame, updates.get())?;
                 }
                 Ok(())
             }
@@ -338,11 +339,11 @@ impl Session {
         &mut self,
         frame: &Frame,
         asked: Asked,
-        result: Result<&RawValue, &RawValue>,
+        result: Result<&str, &str>,
         now: Instant,
     ) -> Result<(), ProtocolError> {
         match (asked, result) {
-            (Asked::Schema, Ok(schema)) => self.schema(parse("get_schema", schema)?),
+            (Asked::Schema, Ok(schema)) => self.schema(parse("schema", schema)?),
             (Asked::ServerState, Ok(updates)) => self.server_state(frame, updates),
             (Asked::Place, Ok(rows)) => {
                 self.freshness.answered(rows, now)?;
@@ -404,7 +405,7 @@ impl Session {
         self.requests.send(Asked::Monitor, "monitor_cond_since", params);
     }
 
-    fn monitored(&mut self, frame: &Frame, reply: &RawValue) -> Result<(), ProtocolError> {
+    fn monitored(&mut self, frame: &Frame, reply: &str) -> Result<(), ProtocolError> {
         let (found, transaction, mut updates) = Updates::parse_told::<bool>(frame, reply)?;
         updates.origin = if found { Origin::Resume } else { Origin::Reload };
         self.updates(transaction, updates);
@@ -452,7 +453,7 @@ impl Session {
     }
 
     /// A member of a cluster that lost the others answers with old rows for ever.
-    fn server_state(&mut self, frame: &Frame, updates: &RawValue) -> Result<(), ProtocolError> {
+    fn server_state(&mut self, frame: &Frame, updates: &str) -> Result<(), ProtocolError> {
         for change in Updates::parse(frame, updates, Origin::Live)?.iter() {
             self.server.apply(&change).map_err(|error| ProtocolError(error.to_string()))?;
         }
@@ -464,11 +465,6 @@ impl Session {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a RawValue) -> Result<T, ProtocolError> {
-    serde_json::from_str(text.get())
-        .map_err(|error| ProtocolError(format!("what the server says to {what} is malformed: {error}")))
-}
-
-fn refused(what: &str, error: &RawValue) -> ProtocolError {
+fn refused(what: &str, error: &str) -> ProtocolError {
     ProtocolError(format!("the server refuses {what}: {}", rpc::error_words(error)))
 }

@@ -1,13 +1,12 @@
 //! Transactions: operations to send (RFC 7047 section 5.2) and what became of them. It sends nothing itself.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
     ProtocolError,
     monitor::Condition,
-    rpc::shortened,
+    rpc::{parse, shortened},
     value::{
         Value,
         decode::{Text, parse_uuid},
@@ -205,9 +204,8 @@ struct RawResult<'a> {
 
 impl Answer {
     /// Reads the result of a `transact` of so many operations.
-    pub(super) fn parse(result: &RawValue, operations: usize) -> Result<Self, ProtocolError> {
-        let raw: Vec<Option<RawResult<'_>>> = serde_json::from_str(result.get())
-            .map_err(|error| ProtocolError(format!("the answer to a transaction is malformed: {error}")))?;
+    pub(super) fn parse(result: &str, operations: usize) -> Result<Self, ProtocolError> {
+        let raw: Vec<Option<RawResult<'_>>> = parse("answer to a transaction", result)?;
         if let Some((at, error, details)) = raw.iter().enumerate().find_map(failed) {
             let words = details.map_or_else(|| error.to_owned(), |details| format!("{error}: {details}"));
             return Ok(Self::Refused(Refusal {

@@ -1,12 +1,9 @@
 //! The changes that a monitor tells: `<table-updates2>` of its first reply, of `update2` and of `update3` (ovsdb-server(7)
 //! 4.1.14 to 4.1.16), found in the frame and left there. It keeps no rows.
 
-use std::{collections::HashSet, fmt, marker::PhantomData};
+use std::{collections::HashSet, fmt, ops::Range};
 
-use serde::{
-    Deserialize,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, de::Error};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -14,7 +11,7 @@ use super::{
     ProtocolError,
     frame::Frame,
     row::{Kind, RawChange, RawRow},
-    value::decode::{Text, next, parse_uuid},
+    value::decode::{Text, parse_uuid},
 };
 
 /// Where changes come from.
@@ -38,23 +35,21 @@ pub struct Updates {
     changes: Vec<Span>,
 }
 
-/// One change: which table, and where in the frame its row is.
-#[derive(Clone, Copy, Debug)]
+/// One change: which table, and where in the frame its row is, of which nothing was read yet.
+#[derive(Clone, Debug)]
 struct Span {
     table: usize,
     uuid: Uuid,
     kind: Kind,
-    start: usize,
-    end: usize,
+    place: Range<usize>,
 }
 
 impl Updates {
     /// Finds the changes in a `<table-updates2>` of this frame.
-    pub(super) fn parse(frame: &Frame, updates: &RawValue, origin: Origin) -> Result<Self, ProtocolError> {
-        let mut found = Self::none(frame, origin);
-        let mut json = serde_json::Deserializer::from_str(updates.get());
-        let read = Tables(&mut found).deserialize(&mut json).and_then(|()| json.end());
-        read.map_err(malformed)?;
+    pub(super) fn parse(frame: &Frame, updates: &str, origin: Origin) -> Result<Self, ProtocolError> {
+        let (mut found, mut cursor) = (Self::none(frame, origin), Cursor::new(frame, updates));
+        found.tables(&mut cursor)?;
+        cursor.end()?;
         Ok(found)
     }
 
@@ -64,22 +59,62 @@ impl Updates {
         let mut framer = super::frame::Framer::default();
         framer.buffer().extend_from_slice(updates.to_string().as_bytes());
         let frame = framer.next_frame().unwrap().unwrap();
-        Self::parse(&frame, serde_json::from_slice(frame.bytes()).unwrap(), origin).unwrap()
+        Self::parse(&frame, frame.text(), origin).unwrap()
     }
 
     /// Reads `[first, transaction, <table-updates2>]`, the shape of a monitor's first reply and of `update3`, in one go:
     /// these may be large. Gives the first element, the transaction, and the changes, as of a live session.
     pub(super) fn parse_told<'f, T: Deserialize<'f>>(
-        frame: &Frame,
-        told: &'f RawValue,
+        frame: &'f Frame,
+        told: &str,
     ) -> Result<(T, Uuid, Self), ProtocolError> {
-        let mut found = Self::none(frame, Origin::Live);
-        let mut json = serde_json::Deserializer::from_str(told.get());
-        let read = Told(&mut found, PhantomData::<T>).deserialize(&mut json);
-        let (first, transaction) = read.and_then(|read| json.end().map(|()| read)).map_err(malformed)?;
-        let transaction = parse_uuid(&transaction.0)
-            .ok_or_else(|| ProtocolError("an update names a transaction that is no uuid".into()))?;
+        let (mut found, mut cursor) = (Self::none(frame, Origin::Live), Cursor::new(frame, told));
+        cursor.pass(b'[')?;
+        let first = cursor.value()?;
+        cursor.pass(b',')?;
+        let Text(transaction) = cursor.value()?;
+        let transaction =
+            parse_uuid(&transaction).ok_or_else(|| malformed("it names a transaction that is no uuid"))?;
+        cursor.pass(b',')?;
+        found.tables(&mut cursor)?;
+        cursor.pass(b']')?;
+        cursor.end()?;
         Ok((first, transaction, found))
+    }
+
+    /// `{table: {uuid: {kind: row}}}`
+    fn tables(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ProtocolError> {
+        let mut names = HashSet::new();
+        cursor.members(|cursor, name| {
+            self.tables.push((&*name.0).into());
+            if !names.insert(name) {
+                return Err(malformed("a table is there twice"));
+            }
+            cursor.members(|cursor, name| {
+                let uuid = parse_uuid(&name.0).ok_or_else(|| malformed("a row's key is no uuid"))?;
+                self.change(cursor, uuid)
+            })
+        })
+    }
+
+    /// `{kind: row}`
+    fn change(&mut self, cursor: &mut Cursor<'_>, uuid: Uuid) -> Result<(), ProtocolError> {
+        let (before, table) = (self.changes.len(), self.tables.len().saturating_sub(1));
+        cursor.members(|cursor, word| {
+            let kind = match &*word.0 {
+                "initial" => Kind::Initial,
+                "insert" => Kind::Insert,
+                "modify" => Kind::Modify,
+                "delete" => Kind::Delete,
+                _ => return Err(malformed("a change that is not initial, insert, modify or delete")),
+            };
+            self.changes.push(Span { table, uuid, kind, place: cursor.row()? });
+            Ok(())
+        })?;
+        match self.changes.len() - before {
+            1 => Ok(()),
+            changes => Err(malformed(format!("a row with {changes} changes"))),
+        }
     }
 
     fn none(frame: &Frame, origin: Origin) -> Self {
@@ -93,11 +128,12 @@ impl Updates {
 
     /// The changes in the order of the message, by table.
     pub fn iter(&self) -> impl Iterator<Item = RawChange<'_>> {
-        self.changes.iter().map(|change| RawChange {
+        let text = self.frame.text();
+        self.changes.iter().map(move |change| RawChange {
             table: &self.tables[change.table],
             uuid: change.uuid,
             kind: change.kind,
-            row: RawRow::new(change.uuid, &self.frame.bytes()[change.start..change.end]),
+            row: RawRow::new(change.uuid, &text[change.place.clone()]),
         })
     }
 
@@ -112,126 +148,97 @@ impl Updates {
     }
 }
 
-fn malformed(error: serde_json::Error) -> ProtocolError {
-    ProtocolError(format!("an update is malformed: {error}"))
+fn malformed(why: impl fmt::Display) -> ProtocolError {
+    ProtocolError(format!("an update is malformed: {why}"))
 }
 
-/// `[first, transaction, {table: {uuid: {kind: row}}}]`
-struct Told<'u, T>(&'u mut Updates, PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Told<'_, T> {
-    type Value = (T, Text<'de>);
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
+/// Reads a part of a frame piece by piece. It passes over rows in one step where the framer has noted their ends, so that
+/// their bytes are parsed once, when they are made typed.
+struct Cursor<'f> {
+    frame: &'f Frame,
+    text: &'f str,
+    at: usize,
+    /// What the framer has noted from here on.
+    rows: &'f [Range<usize>],
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Told<'_, T> {
-    type Value = (T, Text<'de>);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of three: the monitor or whether it resumes, a transaction, and changes")
+impl<'f> Cursor<'f> {
+    fn new(frame: &'f Frame, part: &str) -> Self {
+        let place = frame.place_of(part);
+        Self { frame, text: &frame.text()[..place.end], at: place.start, rows: frame.rows() }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let first = next(&mut seq, "the monitor, or whether it resumes,")?;
-        let transaction = next(&mut seq, "the transaction")?;
-        seq.next_element_seed(Tables(self.0))?.ok_or_else(|| A::Error::custom("the changes are missing"))?;
-        match seq.next_element::<IgnoredAny>()? {
-            Some(_) => Err(A::Error::custom("an update with more than its changes")),
-            None => Ok((first, transaction)),
+    fn skip_space(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    }
+
+    /// Goes behind this byte, if it is what comes next.
+    fn passes(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        let is_next = self.text.as_bytes().get(self.at) == Some(&byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn pass(&mut self, byte: u8) -> Result<(), ProtocolError> {
+        match self.passes(byte) {
+            true => Ok(()),
+            false => Err(malformed(format!("no {:?} at byte {} of the message", char::from(byte), self.at))),
         }
     }
-}
 
-/// `{table: {uuid: {kind: row}}}`
-struct Tables<'u>(&'u mut Updates);
+    /// The next value.
+    fn value<T: Deserialize<'f>>(&mut self) -> Result<T, ProtocolError> {
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter();
+        let value = values.next().unwrap_or_else(|| Err(serde_json::Error::custom("a value is missing")));
+        self.at += values.byte_offset();
+        value.map_err(malformed)
+    }
 
-/// `{uuid: {kind: row}}`
-struct Rows<'u>(&'u mut Updates);
-
-/// `{kind: row}`
-struct OneRow<'u>(&'u mut Updates, Uuid);
-
-macro_rules! from_map {
-    ($seed:ident) => {
-        impl<'de> DeserializeSeed<'de> for $seed<'_> {
-            type Value = ();
-
-            fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-                deserializer.deserialize_map(self)
+    /// Where the next value is.
+    fn row(&mut self) -> Result<Range<usize>, ProtocolError> {
+        self.skip_space();
+        while let [passed, rest @ ..] = self.rows
+            && passed.start < self.at
+        {
+            self.rows = rest;
+        }
+        match self.rows {
+            [row, ..] if row.start == self.at => {
+                self.at = row.end;
+                Ok(row.clone())
             }
+            _ => self.value::<&RawValue>().map(|row| self.frame.place_of(row.get())),
         }
-    };
-}
-
-from_map!(Tables);
-from_map!(Rows);
-from_map!(OneRow);
-
-impl<'de> Visitor<'de> for Tables<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tables")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = HashSet::new();
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            self.0.tables.push((&*name.0).into());
-            if !names.insert(name) {
-                return Err(A::Error::custom("a table is there twice"));
+    /// The members of the object that comes next; `each` reads the value.
+    fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Text<'f>) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        self.pass(b'{')?;
+        if self.passes(b'}') {
+            return Ok(());
+        }
+        loop {
+            let name = self.value()?;
+            self.pass(b':')?;
+            each(self, name)?;
+            if self.passes(b'}') {
+                return Ok(());
             }
-            map.next_value_seed(Rows(self.0))?;
+            self.pass(b',')?;
         }
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for Rows<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of rows")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            let uuid = parse_uuid(&name.0).ok_or_else(|| A::Error::custom("a row's key is no uuid"))?;
-            map.next_value_seed(OneRow(self.0, uuid))?;
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for OneRow<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of initial, insert, modify or delete")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self(updates, uuid) = self;
-        let Some((word, row)) = map.next_entry::<Text<'de>, &'de RawValue>()? else {
-            return Err(A::Error::custom("a row without a change"));
-        };
-        let kind = match &*word.0 {
-            "initial" => Kind::Initial,
-            "insert" => Kind::Insert,
-            "modify" => Kind::Modify,
-            "delete" => Kind::Delete,
-            _ => return Err(A::Error::custom("a change that is not initial, insert, modify or delete")),
-        };
-        let text = row.get().as_bytes();
-        let start = (text.as_ptr() as usize).saturating_sub(updates.frame.bytes().as_ptr() as usize);
-        let table = updates.tables.len().saturating_sub(1);
-        updates.changes.push(Span { table, uuid, kind, start, end: start + text.len() });
-        match map.next_key::<IgnoredAny>()? {
-            Some(_) => Err(A::Error::custom("a row with two changes")),
-            None => Ok(()),
+    /// Nothing is left.
+    fn end(&mut self) -> Result<(), ProtocolError> {
+        self.skip_space();
+        match self.at == self.text.len() {
+            true => Ok(()),
+            false => Err(malformed("it goes on behind its changes")),
         }
     }
 }

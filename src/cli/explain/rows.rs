@@ -205,7 +205,7 @@ fn translations(config: &Config) -> Result<Translations, String> {
 fn typed<R: Typed>(rows: Vec<Row>) -> impl Iterator<Item = (Uuid, R)> {
     rows.into_iter().filter_map(|row| {
         let uuid = text(&row, "_uuid")?.parse().ok()?;
-        let json = serde_json::to_vec(&row).ok()?;
+        let json = serde_json::to_string(&row).ok()?;
         Some((uuid, R::from_row(&RawRow::new(uuid, &json)).ok()?))
     })
 }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use crate::ovsdb::ProtocolError;
 
@@ -59,7 +59,7 @@ impl Freshness {
     ///
     /// # Errors
     /// The server is behind.
-    pub fn answered(&mut self, result: &RawValue, now: Instant) -> Result<(), ProtocolError> {
+    pub fn answered(&mut self, result: &str, now: Instant) -> Result<(), ProtocolError> {
         self.asked = false;
         let place = Place::read(result);
         if let (Some(seen), Some(place)) = (&self.seen, &place)
@@ -87,12 +87,12 @@ impl Freshness {
 
 impl Place {
     /// None: a server alone, or one of before OVS 2.9.
-    fn read(result: &RawValue) -> Option<Self> {
+    fn read(result: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Selected {
             rows: Vec<Value>,
         }
-        let [Selected { rows }] = &serde_json::from_str::<[Selected; 1]>(result.get()).ok()?;
+        let [Selected { rows }] = &serde_json::from_str::<[Selected; 1]>(result).ok()?;
         let row = rows.first()?;
         Some(Self { cluster: row["cid"][1].as_str()?.to_owned(), index: row["index"].as_u64()? })
     }
@@ -102,14 +102,12 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn row(cluster: &str, index: u64) -> Box<RawValue> {
-        let rows = json!([{"rows": [{"cid": ["uuid", cluster], "index": index}]}]);
-        serde_json::value::to_raw_value(&rows).unwrap()
+    fn row(cluster: &str, index: u64) -> String {
+        json!([{"rows": [{"cid": ["uuid", cluster], "index": index}]}]).to_string()
     }
 
-    fn alone() -> Box<RawValue> {
-        let rows = json!([{"rows": [{"cid": ["set", []], "index": ["set", []]}]}]);
-        serde_json::value::to_raw_value(&rows).unwrap()
+    fn alone() -> String {
+        json!([{"rows": [{"cid": ["set", []], "index": ["set", []]}]}]).to_string()
     }
 
     #[test]

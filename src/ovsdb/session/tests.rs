@@ -298,23 +298,31 @@ fn the_servers_echo_is_answered() {
 
 #[test]
 fn one_bad_row_spoils_itself_alone() {
-    let (mut session, mut ports) = live();
     let good = "11111111-1111-4111-8111-111111111111";
     let bad = "22222222-2222-4222-8222-222222222222";
-    let text = format!(
-        r#"{{"method":"update3","id":null,"params":["data","{good}",{{"Port_Binding":{{
-            "{bad}":{{"insert":{{"logical_port":"x","tag":70000}}}},"{good}":{{"insert":{{"logical_port":"y"}}}}}}}}]}}"#
-    );
-    let events = told(&mut session, &text).unwrap();
-    let [ClientEvent::Updates(updates)] = &events[..] else { panic!("{events:?}") };
-    let errors: Vec<_> = updates.iter().filter_map(|change| ports.apply(&change).err()).collect();
-    assert_eq!(errors.len(), 1);
-    let words = errors[0].to_string();
-    assert!(
-        words.contains(&format!("row {bad} of Port_Binding, column tag")) && words.contains("70000"),
-        "{words}"
-    );
-    assert_eq!(&*port(&ports, "y").logical_port, "y");
+    let long = "x".repeat(100);
+    for (row, word) in [
+        (r#"{"logical_port":"x","tag":70000}"#.to_owned(), "70000"),
+        (format!(r#"{{"logical_port":"{long}","tag":70000}}"#), "70000"),
+        (format!(r#"{{"logical_port":"{long}","tag":}}"#), "expected value"),
+        (format!(r#"{{"logical_port":"{long}","tag" 7}}"#), "expected `:`"),
+    ] {
+        let (mut session, mut ports) = live();
+        let text = format!(
+            r#"{{"method":"update3","id":null,"params":["data","{good}",{{"Port_Binding":{{
+                "{bad}":{{"insert":{row}}},"{good}":{{"insert":{{"logical_port":"y"}}}}}}}}]}}"#
+        );
+        let events = told(&mut session, &text).unwrap();
+        let [ClientEvent::Updates(updates)] = &events[..] else { panic!("{events:?}") };
+        let errors: Vec<_> = updates.iter().filter_map(|change| ports.apply(&change).err()).collect();
+        assert_eq!(errors.len(), 1);
+        let words = errors[0].to_string();
+        assert!(
+            words.contains(&format!("row {bad} of Port_Binding, column tag")) && words.contains(word),
+            "{words}"
+        );
+        assert_eq!(&*port(&ports, "y").logical_port, "y");
+    }
 }
 
 /// A first view that breaks off anywhere is none: no row of it is told.
