@@ -178,7 +178,7 @@ async fn converse(mut stream: UnixStream, questions: Questions) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// A status in which nothing is left out.
-    fn whole_status() -> Status {
+    pub fn whole_status() -> Status {
         let session = SessionStatus {
             state: "down",
             for_seconds: 1.0,

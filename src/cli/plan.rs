@@ -63,10 +63,11 @@ fn machine_readable(rehearsed: &Rehearsed) -> serde_json::Value {
     })
 }
 
-/// Tenants that would not stand after it, with why.
+/// Tenants that would not stand after it, with why. One of which nothing is known but that not all was read is none.
 fn waiting(rehearsed: &Rehearsed) -> Vec<String> {
     let tenants = rehearsed.status.tenants.iter().filter(|tenant| tenant.state != "ok");
     tenants
+        .filter(|tenant| rehearsed.unread.is_empty() || !tenant.reasons.is_empty())
         .map(|tenant| format!("VNI {} {}: {}", tenant.vni, tenant.state, plain(&tenant.reasons.join("; "))))
         .collect()
 }
@@ -109,7 +110,20 @@ fn readable(rehearsed: &Rehearsed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::ProblemStatus, testing::peers::reconciler};
+    use crate::{control::tests::whole_status, reconcile::ProblemStatus, testing::peers::reconciler};
+
+    #[test]
+    fn a_tenant_of_which_nothing_could_be_read_is_not_said_to_leave() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        let plan = |reasons: &[&str], unread: &[&str]| {
+            let mut status = whole_status();
+            (status.tenants[0].state, status.tenants[0].reasons) = ("leaving", words(reasons));
+            waiting(&Rehearsed { steps: Vec::new(), unread: words(unread), status })
+        };
+        assert_eq!(plan(&[], &["southbound: not connected yet"]), [""; 0]);
+        assert_eq!(plan(&["the brake"], &["southbound"]), ["VNI 1001 leaving: the brake"]);
+        assert_eq!(plan(&[], &[]), ["VNI 1001 leaving: "]);
+    }
 
     #[test]
     fn nothing_reaches_the_terminal_raw() {
