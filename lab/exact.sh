@@ -41,7 +41,7 @@ exactly_the_world() {
 # --- what should be there
 
 expected_state() {
-  local -A bridge patch port tag as ofport way
+  local -A bridge patch port tag as ofport way mac_of
   local kind vni line name number
   while IFS=, read -r name number; do ofport[${name//\"/}]=$number; done < <(
     ovs-vsctl -f csv --no-headings --columns=name,ofport list interface)
@@ -94,6 +94,7 @@ expected_tenant() { # VNI [AS]
 
 expected_tie() { # VNI BRIDGE LOCALNET DEVICE PORT [TAG]
   bridge[$4]=$2 port[$4]=$5 tag[$4]=${6:-} patch[$4]="patch-$3-to-br-int"
+  read -r "mac_of[$4]" <"/sys/class/net/$4/address" || true # it may not be there yet
   routing "$4"
   echo "port $5 on $2"
   echo "mark $5 ${6:-[]} {bgp-agent=\"$1\"}"
@@ -107,16 +108,17 @@ expected_tie() { # VNI BRIDGE LOCALNET DEVICE PORT [TAG]
 }
 
 expected_gateway() { # VNI DEVICE MAC ADDRESS...
-  local vni=$1 device=$2 mac=$3 from answer push=
+  local vni=$1 device=$2 mac=$3 push= scope="scope link"
+  local from=${ofport[${patch[$device]}]:-none} answer=${mac_of[$device]:-none}
   shift 3
-  from=${ofport[${patch[$device]}]:-none} answer=$(mac_of "$device")
+  ! by_routes || scope+=" metric 1024"
   for address; do
     way[$vni,$address]="dev $device"
     expected_address "$vni" "$address"
     echo "neighbour $address dev $device lladdr $mac PERMANENT"
     case $address in
       *:*) echo "route $vni $address dev $device proto 182 metric 1024 pref medium" ;;
-      *) echo "route $vni $address dev $device proto 182 scope link$(! by_routes || echo " metric 1024")" ;;
+      *) echo "route $vni $address dev $device proto 182 $scope" ;;
     esac
   done
   [ -z "${tag[$device]}" ] || push="push_vlan:0x8100,set_field:$((4096 + ${tag[$device]}))->vlan_vid,"
@@ -155,7 +157,7 @@ expected_redirect() { # DEVICE PREFIX MAC
     *) match+=dl_src=$3,nw_src=$2 ;;
   esac
   echo "flow ${bridge[$1]} priority=1000,$source,in_port=$from,$match" \
-    "actions=${pop}set_field:$(mac_of "$1")->eth_dst,output:${ofport[${port[$1]}]:-none}"
+    "actions=${pop}set_field:${mac_of[$1]:-none}->eth_dst,output:${ofport[${port[$1]}]:-none}"
 }
 
 expected_vm() { # VNI ADDRESS...
@@ -177,13 +179,13 @@ expected_route() { # VNI ADDRESS: by the way of the gateway with that address, e
     # shellcheck disable=SC2053  # it is a pattern
     [ -n "$lead" ] || [[ $1,$2 != $at ]] || lead=${way[$at]}
   done
-  local scope= onlink=
+  local scope= onlink= preference=
   [[ $lead != via* ]] || onlink=" onlink"
   [[ $2 = *:* || $lead = via* ]] || scope=" scope link"
-  echo "route $1 $2 $lead proto 182$scope metric 182$onlink$([[ $2 != *:* ]] || echo " pref medium")"
+  [[ $2 != *:* ]] || preference=" pref medium"
+  echo "route $1 $2 $lead proto 182$scope metric 182$onlink$preference"
 }
 
-mac_of() { echo "$(<"/sys/class/net/$1/address")"; }
 internal_kind() { [ "$DP" = system ] && echo openvswitch || echo tun; }
 
 # --- what is there

@@ -6,17 +6,17 @@
 RANDOM=${SEED:=$RANDOM}
 say "SEED=$SEED"
 
-any() { # any WORD...: one of them
+any() { # any WORD...: IT is one of them. In a subshell the shell would draw other numbers than SEED gives.
   local words=("$@")
-  echo "${words[RANDOM % $#]}"
+  IT=${words[RANDOM % $#]}
 }
 chance() { ((RANDOM % 100 < $1)); } # chance PERCENT
 
 declare -A vni as addresses # of each tenant of the topology
 change_cloud() { # change_cloud TENANT
-  vni[$1]=$(any none "$1" "$1" $(($1 + 2000)))
-  as[$1]=$(any "" "" 65010)
-  addresses[$1]=$(any "$VM4" "$VM6" "$VM4 $VM6" "$VM4 $VM6" "$VM4 20.0.0.77 $VM6" "")
+  any none "$1" "$1" $(($1 + 2000)) && vni[$1]=$IT
+  any "" "" 65010 && as[$1]=$IT
+  any "$VM4" "$VM6" "$VM4 $VM6" "$VM4 $VM6" "$VM4 20.0.0.77 $VM6" "" && addresses[$1]=$IT
   ovn-nbctl lsp-set-addresses "$(vm_port "$1")" "fa:16:3e:00:00:10 ${addresses[$1]}"
   if [ "${vni[$1]}" = none ]; then remove_annotation "$1"; else annotate "$1" "${vni[$1]}"; fi
   if [ -z "${as[$1]}" ]; then remove_annotation "$1" as; else annotate_as "$1" "${as[$1]}"; fi
@@ -31,30 +31,35 @@ wished() { # the world as the cloud says it
   done
 }
 
-vandal() { # one thing of the agent's is broken, if it is there
-  local v device
-  v=$(any 1001 1002 3001 3002)
-  device=$(any vrf br vxlan lo veth-vrf veth-ovs)-$v
+vandal() { # IT is a command that breaks one thing of the agent's, if it is there
+  local v device family way metric map daemon
+  any 1001 1002 3001 3002 && v=$IT
+  any vrf br vxlan lo veth-vrf veth-ovs && device=$IT-$v
+  any "" -6 && family=$IT
+  any lo veth-vrf && way=$IT-$v
+  any 0 182 && metric=$IT
+  any routes drained && map=bgp-agent-$IT
+  any bgpd zebra && daemon=$IT
   case $((RANDOM % 21)) in
-    0 | 1 | 2) echo "ip link del $device" ;;
-    3) echo "ip link set $device down" ;;
-    4) echo "ip link set $device nomaster" ;;
-    5) echo "ip link set $device mtu 1400" ;;
-    6) echo "ip address flush dev lo-$v" ;;
-    7) echo "ip address add 20.0.0.$((RANDOM % 100 + 100))/32 dev lo-$v" ;;
-    8) echo "ip $(any "" -6) route flush table $v proto 182" ;;
-    9) echo "ip route add 198.51.100.$((RANDOM % 200))/32 dev $(any lo veth-vrf)-$v table $v proto 182 metric $(any 0 182)" ;;
-    10) echo "ip neigh replace 172.24.4.146 lladdr 02:00:00:00:00:09 nud permanent dev veth-vrf-$v" ;;
-    11) echo "ovs-vsctl --timeout=5 del-port veth-ovs-$v" ;;
-    12) echo "ovs-vsctl --timeout=5 set port veth-ovs-$v tag=7" ;;
-    13) echo "ovs-ofctl -O OpenFlow13 del-flows br-ex cookie=0x3e6/-1" ;;
-    14) echo "ovs-ofctl -O OpenFlow13 mod-flows br-ex cookie=0x3e6/-1,ip,actions=drop" ;;
-    15) echo "ovs-ofctl -O OpenFlow13 add-flow br-ex cookie=0x3e6,priority=$RANDOM,udp,actions=drop" ;;
-    16) echo "vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v'" ;;
-    17) echo "vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v' -c 'exit' -c 'no router bgp $AS vrf vrf-$v'" ;;
-    18) echo "vtysh -c 'configure terminal' -c 'router bgp $AS vrf vrf-$v' -c 'address-family l2vpn evpn' -c 'no advertise ipv4 unicast'" ;;
-    19) echo "vtysh -c 'configure terminal' -c 'no route-map bgp-agent-$(any routes drained)'" ;;
-    20) echo "kill -KILL $(cat "/run/$(any frr/bgpd frr/zebra).pid")" ;;
+    0 | 1 | 2) IT="ip link del $device" ;;
+    3) IT="ip link set $device down" ;;
+    4) IT="ip link set $device nomaster" ;;
+    5) IT="ip link set $device mtu 1400" ;;
+    6) IT="ip address flush dev lo-$v" ;;
+    7) IT="ip address add 20.0.0.$((RANDOM % 100 + 100))/32 dev lo-$v" ;;
+    8) IT="ip $family route flush table $v proto 182" ;;
+    9) IT="ip route add 198.51.100.$((RANDOM % 200))/32 dev $way table $v proto 182 metric $metric" ;;
+    10) IT="ip neigh replace 172.24.4.146 lladdr 02:00:00:00:00:09 nud permanent dev veth-vrf-$v" ;;
+    11) IT="ovs-vsctl --timeout=5 del-port veth-ovs-$v" ;;
+    12) IT="ovs-vsctl --timeout=5 set port veth-ovs-$v tag=7" ;;
+    13) IT="ovs-ofctl -O OpenFlow13 del-flows br-ex cookie=0x3e6/-1" ;;
+    14) IT="ovs-ofctl -O OpenFlow13 mod-flows br-ex cookie=0x3e6/-1,ip,actions=drop" ;;
+    15) IT="ovs-ofctl -O OpenFlow13 add-flow br-ex cookie=0x3e6,priority=$RANDOM,udp,actions=drop" ;;
+    16) IT="vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v'" ;;
+    17) IT="vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v' -c 'exit' -c 'no router bgp $AS vrf vrf-$v'" ;;
+    18) IT="vtysh -c 'configure terminal' -c 'router bgp $AS vrf vrf-$v' -c 'address-family l2vpn evpn' -c 'no advertise ipv4 unicast'" ;;
+    19) IT="vtysh -c 'configure terminal' -c 'no route-map $map'" ;;
+    20) IT="kill -KILL \$(</run/frr/$daemon.pid)" ;;
   esac
 }
 
@@ -69,14 +74,16 @@ frr_runs() { # as watchfrr does: where one of the two has died, both start anew
   for daemon in zebra bgpd; do stop_daemon /run/frr/$daemon.pid 2>/dev/null || true; done
   start_frr
 }
-daemon_runs() { kill -0 "$(cat "/run/frr/$1.pid")" 2>/dev/null; }
+daemon_runs() { kill -0 "$(</run/frr/"$1".pid)" 2>/dev/null; }
 
 topology 1001 1002
-EXPOSE=$(any dummy routes)
+OVN_NB_DAEMON=$(ovn-nbctl --pidfile --detach) # of each of its processes most of the time is its start
+export OVN_NB_DAEMON
+any dummy routes && EXPOSE=$IT
 agent_config
 start_agent
 for ((turn = 1; turn <= ${WORLDS:-20}; turn++)); do
-  how=$(any runs runs stopped killed)
+  any runs runs stopped killed && how=$IT
   step "world $turn, the agent $how"
   case $how in
     stopped) stop_agent ;;
@@ -84,10 +91,10 @@ for ((turn = 1; turn <= ${WORLDS:-20}; turn++)); do
   esac
   for tenant in 1001 1002; do ((turn > 1)) && chance 30 || change_cloud "$tenant"; done
   for ((blow = RANDOM % 6; blow > 0; blow--)); do
-    command=$(vandal)
-    fits "$command" && eval "$command" >/dev/null 2>&1 && say "$command"
+    vandal
+    fits "$IT" && eval "$IT" >/dev/null 2>&1 && say "$IT"
   done
   frr_runs
-  [ "$how" = runs ] || { EXPOSE=$(any dummy routes) && agent_config && start_agent; }
+  [ "$how" = runs ] || { any dummy routes && EXPOSE=$IT && agent_config && start_agent; }
   exact "$(wished)"
 done
