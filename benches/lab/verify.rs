@@ -101,8 +101,9 @@ pub fn verify(cloud: Cloud, vms: u32) -> bool {
         good = false;
     }
     // Routes, neighbours, ports and FRR's lines: what an agent that began anew would change.
-    let plan =
-        Command::new("/run/lab/bgp-agent").args(["--config-file", "/run/lab/agent.conf", "plan"]).output();
+    let plan = Command::new("/run/lab/bgp-agent")
+        .args(["--config-file", "/run/lab/agent.conf", "plan", "--timeout", "600"])
+        .output();
     let plan = plan.expect("the agent");
     if !plan.status.success() {
         let _ = fs::write("/run/work/plan", &plan.stdout);
