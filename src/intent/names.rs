@@ -54,6 +54,13 @@ pub fn vni_of(name: &IfName) -> Option<Vni> {
     number.parse().ok()
 }
 
+/// Whether a device has the name of a VNI's dummy. Asked of every address, so it makes no name to compare with.
+pub fn is_dummy(name: &IfName) -> bool {
+    let number =
+        name.as_str().strip_prefix("lo-").filter(|number| number.starts_with(|c| matches!(c, '1'..='9')));
+    number.is_some_and(|number| number.parse::<Vni>().is_ok())
+}
+
 /// All of ours are made of a short prefix, at most eight digits and at most a small index: they always fit.
 fn name(text: std::fmt::Arguments<'_>) -> IfName {
     let text = text.to_string();
@@ -88,6 +95,16 @@ mod tests {
             for name in all {
                 assert_eq!(vni_of(&name), Some(vni), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_dummy_is_known_by_its_name() {
+        for name in ["lo-1001", "lo-16777215"] {
+            assert!(is_dummy(&name.parse().unwrap()), "{name}");
+        }
+        for name in ["lo", "lo-", "lo-0", "lo-01001", "lo-+1001", "lo-1001.1", "lo-16777216", "vrf-1001"] {
+            assert!(!is_dummy(&name.parse().unwrap()), "{name}");
         }
     }
 

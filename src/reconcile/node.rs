@@ -209,8 +209,7 @@ impl Node {
 
     /// Only addresses that could be a VTEP's are kept: those of tenants' dummies are many.
     fn learn_address(&mut self, dev: IfName, address: (IpAddr, u8), present: bool) -> Scope {
-        let is_tenants = names::vni_of(&dev).is_some_and(|vni| names::dummy(vni) == dev);
-        if is_tenants || self.advertised == Some(dev) {
+        if names::is_dummy(&dev) || self.advertised == Some(dev) {
             return Scope::None;
         }
         let held = self.addresses.entry(dev).or_default();
