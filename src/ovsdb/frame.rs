@@ -55,10 +55,11 @@ impl Frame {
         &self.parts.rows
     }
 
-    /// Where in the text a part of it is that was borrowed from it.
-    pub fn place_of(&self, part: &str) -> Range<usize> {
-        let start = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        start..start + part.len()
+    /// Where in the text a part of it is; None: it is none, but a text of its own.
+    pub fn place_of(&self, part: &str) -> Option<Range<usize>> {
+        let start = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.text.len()).then_some(start..end)
     }
 
     /// The members of the message: name and value, JSON texts both, of which no more is known than that brackets and
@@ -170,7 +171,7 @@ impl Framer {
                     }
                     b'}' | b']' => {
                         close(&mut self.open, &mut self.depth, byte)?;
-                        if self.depth + 1 == ROW_DEPTH && byte == b'}' && at - self.row >= ROW_SIZE {
+                        if self.depth + 1 == ROW_DEPTH && byte == b'}' && at + 1 - self.row >= ROW_SIZE {
                             self.parts.rows.push(self.row..at + 1);
                         }
                         if self.depth == 0 {
@@ -250,14 +251,15 @@ fn no_object(byte: u8) -> ProtocolError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
-    fn frames(pieces: &[&[u8]], max_size: usize) -> Result<Vec<String>, ProtocolError> {
+    fn frames(pieces: &[&[u8]], max_size: usize) -> Result<Vec<Frame>, ProtocolError> {
         let mut framer = Framer::new(max_size);
         let mut found = Vec::new();
         for piece in pieces {
             framer.buffer().extend_from_slice(piece);
             while let Some(frame) = framer.next_frame()? {
-                found.push(frame.text().to_owned());
+                found.push(frame);
             }
         }
         Ok(found)
@@ -267,6 +269,7 @@ mod tests {
     fn brackets_in_texts_do_not_count() {
         let text = br#" {"a":"}{\"]\\"} {"b":[{}]}{"#;
         let found = frames(&[text], 100).unwrap();
+        let found: Vec<&str> = found.iter().map(Frame::text).collect();
         assert_eq!(found, [r#"{"a":"}{\"]\\"}"#, r#"{"b":[{}]}"#]);
     }
 
@@ -309,9 +312,10 @@ mod tests {
     #[test]
     fn rows_are_found_unless_they_are_tiny() {
         let row = |length: usize| format!("{{\"a\":\"{}\"}}", "}".repeat(length - 8));
-        let (tiny, small) = (row(ROW_SIZE), row(ROW_SIZE + 1));
-        let text =
-            format!("{{\"a\":[{{\"b\":{{\"c\":{{\"d\":{small}}},\"e\":{{\"d\":{tiny}}}}}}},[[[[1]]]]]}}");
+        let (tiny, small, list) = (row(ROW_SIZE - 1), row(ROW_SIZE), "1,".repeat(ROW_SIZE));
+        let text = format!(
+            "{{\"a\":[{{\"b\":{{\"c\":{{\"d\":{small}}},\"e\":{{\"d\":{tiny}}}}}}},[[[[{list}1]]]]]}}"
+        );
         let mut framer = Framer::default();
         let mut found = None;
         for piece in text.as_bytes().chunks(7) {
@@ -343,11 +347,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_split_gives_the_same_messages(
-            texts in prop::collection::vec("[a-z{}\\[\\]\"\\\\é]{0,12}", 0..6),
+            texts in prop::collection::vec("[a-z{}\\[\\]\"\\\\é:,]{0,90}", 0..6),
             cuts in prop::collection::vec(0usize..300, 0..8),
         ) {
             let messages: Vec<String> =
-                texts.iter().map(|text| serde_json::json!({ text: [text] }).to_string()).collect();
+                texts.iter().map(|text| json!({ text: [text], "z": [{text: {text: {text: {text: 1}}}}] }).to_string()).collect();
             let stream = messages.join("\n ").into_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.sort_unstable();
@@ -357,7 +361,9 @@ mod tests {
                 pieces.push(&stream[from..cut]);
                 from = cut;
             }
-            prop_assert_eq!(frames(&pieces, 10_000).unwrap(), messages);
+            let found = frames(&pieces, 10_000).unwrap();
+            prop_assert_eq!(&found, &frames(&[&stream], 10_000).unwrap());
+            prop_assert_eq!(found.iter().map(Frame::text).collect::<Vec<_>>(), messages);
         }
 
         #[test]

@@ -56,6 +56,8 @@ pub struct RowError {
     pub column: Box<str>,
     /// What is wrong with it.
     pub reason: String,
+    /// It is no JSON: what came with it is of no use either.
+    pub malformed: bool,
 }
 
 /// The columns of a row as they are in the frame: one JSON object, empty for a deleted row.
@@ -80,6 +82,7 @@ impl<'a> RawRow<'a> {
             uuid: self.uuid,
             column: column.unwrap_or_else(|| "(all)".into()),
             reason: error.to_string(),
+            malformed: !error.is_data(),
         })
     }
 }
@@ -171,10 +174,19 @@ impl<R> FromIterator<(Uuid, R)> for Replica<R> {
 pub enum ReplicaError {
     /// The row cannot be read. A new one is left out, a known one stays as it was.
     #[error(transparent)]
-    Row(#[from] RowError),
+    Row(RowError),
+    /// The row is no JSON: nothing of what the server told may be taken over, and it must be read anew.
+    #[error(transparent)]
+    Malformed(RowError),
     /// A difference of a row that was never told: the replica is not what the server believes, and must be read anew.
     #[error("row {1} of {0} changed, but was never seen")]
     Unknown(&'static str, Uuid),
+}
+
+impl From<RowError> for ReplicaError {
+    fn from(error: RowError) -> Self {
+        if error.malformed { Self::Malformed(error) } else { Self::Row(error) }
+    }
 }
 
 impl<R: Row> Replica<R> {

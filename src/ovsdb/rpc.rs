@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::{ProtocolError, frame::Frame, value::decode::Text};
 
-/// What a member says that might as well not be there.
+/// What a member says that might as well not be there, and what is said in the place of one that is not.
 const NULL: &str = "null";
 
-/// A message from the server. All parts borrow from the frame; parameters, ids, results and errors are JSON texts that nobody
-/// has parsed yet.
+/// A message from the server. Parameters, results and errors are JSON texts that nobody has parsed yet: who needs none of what
+/// they say does not learn that they are malformed.
 #[derive(Debug)]
 pub enum Message<'a> {
     /// It asks; the answer must repeat `id`.
@@ -39,7 +39,7 @@ pub enum Message<'a> {
     },
 }
 
-/// The members that are there and not null.
+/// The members as they are there.
 #[derive(Default)]
 struct Envelope<'a> {
     method: Option<&'a str>,
@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
                 "error" => &mut envelope.error,
                 _ => continue,
             };
-            if value != NULL && member.replace(value).is_some() {
+            if member.replace(value).is_some() {
                 return Err(ProtocolError(format!("a message has two members {name:?}")));
             }
         }
@@ -74,15 +74,16 @@ impl<'a> Message<'a> {
     /// Opens the envelope.
     pub fn parse(frame: &'a Frame) -> Result<Self, ProtocolError> {
         let envelope = Envelope::open(frame)?;
+        let given = |member: Option<&'a str>| member.filter(|value| *value != NULL);
         let params = envelope.params.unwrap_or(NULL);
-        let method =
-            envelope.method.map(|method| parse::<Text<'_>>("name of a method", method)).transpose()?;
-        Ok(match (method, envelope.id) {
+        let method = given(envelope.method).map(|method| parse::<Text<'_>>("name of a method", method));
+        let id = given(envelope.id).map(|id| parse::<&RawValue>("id", id)).transpose()?.map(RawValue::get);
+        Ok(match (method.transpose()?, id) {
             (Some(method), Some(id)) => Self::Request { method: method.0.into(), params, id },
             (Some(method), None) => Self::Notification { method: method.0.into(), params },
             (None, id) => Self::Reply {
-                id: id.and_then(|id| id.parse().ok()),
-                result: match envelope.error {
+                id: id.and_then(|id| serde_json::from_str(id).ok()),
+                result: match given(envelope.error) {
                     Some(error) => Err(error),
                     None => Ok(envelope.result.unwrap_or(NULL)),
                 },
@@ -203,9 +204,14 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_refused() {
-        for text in
-            [r#"{"method":7}"#, r#"{"method":a}"#, r#"{7:"method"}"#, r#"{"id":1,"id":2,"result":[]}"#]
-        {
+        for text in [
+            r#"{"method":7}"#,
+            r#"{"method":a}"#,
+            r#"{7:"method"}"#,
+            r#"{"id":1,"id":null,"result":[]}"#,
+            r#"{"id":1 2,"result":[]}"#,
+            r#"{"id":01,"result":[]}"#,
+        ] {
             assert!(Message::parse(&frame(text)).is_err(), "{text}");
         }
     }

@@ -61,11 +61,11 @@ enum Asked {
     Echo,
 }
 
-/// How often patience is doubled at most: that is from 5 s to 320 s.
-const MOST_DOUBLINGS: u32 = 6;
-
 /// The most that patience comes to, unless the probe interval itself is longer.
 const MOST_PATIENCE: Duration = Duration::from_secs(320);
+
+/// How many doublings lead there from a probe interval of a second.
+const MOST_DOUBLINGS: u32 = 9;
 
 /// What was asked and is not answered yet, and the bytes that are to be sent.
 #[derive(Debug, Default)]
@@ -306,7 +306,7 @@ impl Session {
         if id.len() + params.len() > MAX_REQUEST {
             return Err(ProtocolError(format!("a request of the server has more than {MAX_REQUEST} bytes")));
         }
-        let id = parse("id of a request", id)?;
+        let id = parse("id", id)?;
         match method {
             "echo" => rpc::reply(&mut self.requests.output, id, parse("echo", params)?),
             _ => rpc::refuse(&mut self.requests.output, id, "unknown method"),
@@ -317,7 +317,8 @@ impl Session {
     fn notification(&mut self, frame: &Frame, method: &str, params: &str) -> Result<(), ProtocolError> {
         match method {
             "update3" if self.state == State::Live => {
-                let (name, transaction, updates) = Updates::parse_told::<Text<'_>>(frame, params)?;
+                let (name, transaction, updates) =
+                    Updates::parse_told::<Text<'_>>(frame, params, |_| Origin::Live)?;
                 if name.0 == MONITOR {
                     self.updates(transaction, updates);
                 }
@@ -406,8 +407,8 @@ impl Session {
     }
 
     fn monitored(&mut self, frame: &Frame, reply: &str) -> Result<(), ProtocolError> {
-        let (found, transaction, mut updates) = Updates::parse_told::<bool>(frame, reply)?;
-        updates.origin = if found { Origin::Resume } else { Origin::Reload };
+        let origin = |found: &bool| if *found { Origin::Resume } else { Origin::Reload };
+        let (_, transaction, updates) = Updates::parse_told(frame, reply, origin)?;
         self.updates(transaction, updates);
         self.state = State::Live;
         self.conditions_answered();

@@ -25,7 +25,8 @@ pub enum Origin {
     Live,
 }
 
-/// The changes that one message tells, all checked for form. They are one step: between them the database has no state.
+/// The changes that one message tells. They are one step: between them the database has no state. Rows are JSON, but for those
+/// of a [`Origin::Reload`], which may be very many: whether they are is seen when they are made typed.
 #[derive(Clone, Debug)]
 pub struct Updates {
     /// Where they come from.
@@ -35,7 +36,7 @@ pub struct Updates {
     changes: Vec<Span>,
 }
 
-/// One change: which table, and where in the frame its row is, of which nothing was read yet.
+/// One change: which table, and where in the frame its row is.
 #[derive(Clone, Debug)]
 struct Span {
     table: usize,
@@ -55,22 +56,30 @@ impl Updates {
 
     /// These changes as a server would tell them.
     #[cfg(test)]
-    pub fn told(updates: &serde_json::Value, origin: Origin) -> Self {
+    pub fn told(updates: &impl fmt::Display, origin: Origin) -> Self {
         let mut framer = super::frame::Framer::default();
-        framer.buffer().extend_from_slice(updates.to_string().as_bytes());
+        let message = format!(r#"{{"params":["data","{}",{updates}]}}"#, Uuid::nil());
+        framer.buffer().extend_from_slice(message.as_bytes());
         let frame = framer.next_frame().unwrap().unwrap();
-        Self::parse(&frame, frame.text(), origin).unwrap()
+        let (_, params) = frame.members().next().unwrap();
+        Self::parse_told::<Text<'_>>(&frame, params, |_| origin).unwrap().2
     }
 
     /// Reads `[first, transaction, <table-updates2>]`, the shape of a monitor's first reply and of `update3`, in one go:
-    /// these may be large. Gives the first element, the transaction, and the changes, as of a live session.
+    /// these may be large. Gives the first element, by which is known where the changes come from, the transaction, and the
+    /// changes.
     pub(super) fn parse_told<'f, T: Deserialize<'f>>(
         frame: &'f Frame,
-        told: &str,
+        told: &'f str,
+        origin: impl Fn(&T) -> Origin,
     ) -> Result<(T, Uuid, Self), ProtocolError> {
-        let (mut found, mut cursor) = (Self::none(frame, Origin::Live), Cursor::new(frame, told));
+        let mut cursor = Cursor::new(frame, told);
         cursor.pass(b'[')?;
         let first = cursor.value()?;
+        let mut found = Self::none(frame, origin(&first));
+        if found.reload() {
+            cursor.rows = frame.rows();
+        }
         cursor.pass(b',')?;
         let Text(transaction) = cursor.value()?;
         let transaction =
@@ -108,12 +117,15 @@ impl Updates {
                 "delete" => Kind::Delete,
                 _ => return Err(malformed("a change that is not initial, insert, modify or delete")),
             };
+            if self.changes.len() != before {
+                return Err(malformed("a row with two changes"));
+            }
             self.changes.push(Span { table, uuid, kind, place: cursor.row()? });
             Ok(())
         })?;
-        match self.changes.len() - before {
-            1 => Ok(()),
-            changes => Err(malformed(format!("a row with {changes} changes"))),
+        match self.changes.len() == before {
+            true => Err(malformed("a row without a change")),
+            false => Ok(()),
         }
     }
 
@@ -152,20 +164,21 @@ fn malformed(why: impl fmt::Display) -> ProtocolError {
     ProtocolError(format!("an update is malformed: {why}"))
 }
 
-/// Reads a part of a frame piece by piece. It passes over rows in one step where the framer has noted their ends, so that
-/// their bytes are parsed once, when they are made typed.
+/// Reads a part of a frame piece by piece.
 struct Cursor<'f> {
     frame: &'f Frame,
     text: &'f str,
     at: usize,
-    /// What the framer has noted from here on.
+    /// Rows that are passed over in one step, by what the framer has noted, so that their bytes are parsed once.
     rows: &'f [Range<usize>],
+    /// Where in the frame the text begins.
+    begin: usize,
 }
 
 impl<'f> Cursor<'f> {
-    fn new(frame: &'f Frame, part: &str) -> Self {
-        let place = frame.place_of(part);
-        Self { frame, text: &frame.text()[..place.end], at: place.start, rows: frame.rows() }
+    fn new(frame: &'f Frame, text: &'f str) -> Self {
+        let begin = frame.place_of(text).map_or(0, |place| place.start);
+        Self { frame, text, at: 0, rows: &[], begin }
     }
 
     fn skip_space(&mut self) {
@@ -184,7 +197,10 @@ impl<'f> Cursor<'f> {
     fn pass(&mut self, byte: u8) -> Result<(), ProtocolError> {
         match self.passes(byte) {
             true => Ok(()),
-            false => Err(malformed(format!("no {:?} at byte {} of the message", char::from(byte), self.at))),
+            false => {
+                let at = self.begin + self.at;
+                Err(malformed(format!("no {:?} at byte {at} of the message", char::from(byte))))
+            }
         }
     }
 
@@ -196,21 +212,23 @@ impl<'f> Cursor<'f> {
         value.map_err(malformed)
     }
 
-    /// Where the next value is.
+    /// Where in the frame the next value is.
     fn row(&mut self) -> Result<Range<usize>, ProtocolError> {
         self.skip_space();
+        let at = self.begin + self.at;
         while let [passed, rest @ ..] = self.rows
-            && passed.start < self.at
+            && passed.start < at
         {
             self.rows = rest;
         }
-        match self.rows {
-            [row, ..] if row.start == self.at => {
-                self.at = row.end;
-                Ok(row.clone())
-            }
-            _ => self.value::<&RawValue>().map(|row| self.frame.place_of(row.get())),
+        if let [row, ..] = self.rows
+            && row.start == at
+        {
+            self.at += row.len();
+            return Ok(row.clone());
         }
+        let row = self.value::<&RawValue>()?;
+        self.frame.place_of(row.get()).ok_or_else(|| malformed("a row is not where it was told"))
     }
 
     /// The members of the object that comes next; `each` reads the value.

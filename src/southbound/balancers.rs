@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::remove_from;
 use crate::ovsdb::{
-    row::{Kind, RawChange, Row},
+    row::{Kind, RawChange, Row, RowError},
     tables::{DatapathGroup, LoadBalancer},
 };
 
@@ -66,6 +66,15 @@ impl Balancers {
             LoadBalancer::TABLE => self.rows.0.contains_key(uuid),
             _ => self.groups.0.contains_key(uuid),
         }
+    }
+
+    /// Whether the row of such a change can be read at all, be it as what it should be or not.
+    pub(super) fn is_json(change: &RawChange<'_>) -> Result<(), RowError> {
+        let read = match change.table {
+            LoadBalancer::TABLE => LoadBalancer::from_row(&change.row).map(drop),
+            _ => DatapathGroup::from_row(&change.row).map(drop),
+        };
+        read.or_else(|error| if error.malformed { Err(error) } else { Ok(()) })
     }
 
     /// Takes in the change of a row of one of these tables.

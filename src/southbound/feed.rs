@@ -12,15 +12,21 @@ use uuid::Uuid;
 use super::{Balancers, Replica, Subject};
 use crate::ovsdb::{
     monitor::{Condition, TableMonitor, Where},
-    row::{Kind, RawChange, Row},
+    row::{Kind, RawChange, Row, RowError},
     tables::{Chassis, DatapathGroup, LoadBalancer, PortBinding},
     updates::Updates,
 };
 
 /// The replica is not what the server believes: everything has to be read anew.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("row {0} of {1} changed, but was never seen")]
-pub struct Diverged(Uuid, Box<str>);
+pub enum Diverged {
+    /// A difference of a row that was never told.
+    #[error("row {0} of {1} changed, but was never seen")]
+    Unknown(Uuid, Box<str>),
+    /// A row that is no JSON.
+    #[error(transparent)]
+    Malformed(RowError),
+}
 
 /// What to monitor before anything is known: all gateways, all localnets, this chassis.
 pub fn monitors(chassis: Option<&str>) -> Vec<TableMonitor> {
@@ -67,8 +73,7 @@ pub fn conditions<'a>(
 /// Takes an update into the replica, or nothing of it where the two do not fit.
 pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
     if updates.reload() {
-        reload(replica, updates);
-        return Ok(());
+        return reload(replica, updates);
     }
     let unknown = |change: &RawChange<'_>| {
         change.kind == Kind::Modify
@@ -78,7 +83,7 @@ pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
             }
     };
     if let Some(change) = updates.iter().find(unknown) {
-        return Err(Diverged(change.uuid, change.table.into()));
+        return Err(Diverged::Unknown(change.uuid, change.table.into()));
     }
     for change in updates.iter() {
         match change.table {
@@ -91,28 +96,48 @@ pub fn apply(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
     Ok(())
 }
 
-fn reload(replica: &mut Replica, updates: &Updates) {
+fn reload(replica: &mut Replica, updates: &Updates) -> Result<(), Diverged> {
     let mut ports = HashMap::new();
     let mut chassis = HashMap::new();
-    let mut aside = Vec::new();
-    replica.balancers.clear();
+    let (mut aside, mut balancers) = (Vec::new(), Vec::new());
     for change in updates.iter() {
         match change.table {
-            PortBinding::TABLE => match row(&change) {
+            PortBinding::TABLE => match json_row(&change)? {
                 Some(row) => drop(ports.insert(change.uuid, row)),
                 None => aside.push(change.uuid),
             },
-            Chassis::TABLE => chassis.extend(row::<Chassis>(&change).map(|row| (change.uuid, row.name))),
-            table if Balancers::holds(table) => replica.balancers.apply(&change),
+            Chassis::TABLE => {
+                chassis.extend(json_row::<Chassis>(&change)?.map(|row| (change.uuid, row.name)));
+            }
+            table if Balancers::holds(table) => {
+                Balancers::is_json(&change).map_err(Diverged::Malformed)?;
+                balancers.push(change);
+            }
             _ => {}
         }
     }
+    replica.balancers.clear();
+    balancers.iter().for_each(|change| replica.balancers.apply(change));
     replica.replace(ports, chassis);
     aside.into_iter().for_each(|uuid| replica.set_aside(uuid));
+    Ok(())
 }
 
+/// The row; None: it is put aside.
+fn json_row<R: Row>(change: &RawChange<'_>) -> Result<Option<R>, Diverged> {
+    match R::from_row(&change.row) {
+        Ok(row) => Ok(Some(row)),
+        Err(error) if error.malformed => Err(Diverged::Malformed(error)),
+        Err(error) => {
+            tracing::warn!(%error, "a Southbound row is put aside");
+            Ok(None)
+        }
+    }
+}
+
+/// The same of changes of a live session, whose rows are JSON.
 fn row<R: Row>(change: &RawChange<'_>) -> Option<R> {
-    R::from_row(&change.row).map_err(|error| tracing::warn!(%error, "a Southbound row is put aside")).ok()
+    json_row(change).ok().flatten()
 }
 
 fn apply_port(replica: &mut Replica, change: &RawChange<'_>) {
@@ -152,6 +177,27 @@ mod tests {
     use crate::ovsdb::updates::Origin;
 
     #[test]
+    fn of_a_first_view_with_a_row_that_is_no_json_nothing_is_taken_in() {
+        let mut replica = Replica::default();
+        replica.put_port(
+            Uuid::from_u128(1),
+            PortBinding { logical_port: "vm".into(), ..PortBinding::default() },
+        );
+        let uuid = Uuid::from_u128(2);
+        for (table, column) in [("Port_Binding", "tag"), ("Chassis", "name"), ("Load_Balancer", "vips")] {
+            let row = |value| format!(r#"{{"x":"{}","{column}":{value}}}"#, "x".repeat(100));
+            let view = |value| format!(r#"{{"{table}":{{"{uuid}":{{"initial":{}}}}}}}"#, row(value));
+            let told = Updates::told(&view(""), Origin::Reload);
+            let refused = apply(&mut replica, &told).unwrap_err();
+            assert!(matches!(&refused, Diverged::Malformed(error) if &*error.column == column), "{refused}");
+            assert!(replica.port("vm").is_some(), "{table}");
+        }
+        let of_another_type = format!(r#"{{"Port_Binding":{{"{uuid}":{{"initial":{{"tag":"x"}}}}}}}}"#);
+        assert_eq!(apply(&mut replica, &Updates::told(&of_another_type, Origin::Reload)), Ok(()));
+        assert!(replica.port("vm").is_none() && replica.is_aside(&uuid));
+    }
+
+    #[test]
     fn of_an_update_that_does_not_fit_nothing_is_taken_in() {
         let mut replica = Replica::default();
         let (known, unknown) = (Uuid::from_u128(1), Uuid::from_u128(2));
@@ -160,7 +206,7 @@ mod tests {
         let changed = json!({"modify": {"tag": 7}});
         let update = json!({"Port_Binding": {known.to_string(): gone, unknown.to_string(): changed}});
         let told = Updates::told(&update, Origin::Live);
-        assert_eq!(apply(&mut replica, &told), Err(Diverged(unknown, "Port_Binding".into())));
+        assert_eq!(apply(&mut replica, &told), Err(Diverged::Unknown(unknown, "Port_Binding".into())));
         assert!(replica.port("vm").is_some());
         let fits = Updates::told(&json!({"Port_Binding": {known.to_string(): gone}}), Origin::Live);
         assert_eq!(apply(&mut replica, &fits), Ok(()));

@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::ovsdb::ProtocolError;
+use crate::ovsdb::{ProtocolError, rpc::parse};
 
 /// So long only a server with what was seen is good enough. Then the newer data is taken to be lost, as when a cluster is
 /// made anew from a backup.
@@ -61,7 +61,7 @@ impl Freshness {
     /// The server is behind.
     pub fn answered(&mut self, result: &str, now: Instant) -> Result<(), ProtocolError> {
         self.asked = false;
-        let place = Place::read(result);
+        let place = Place::read(&parse("place in its cluster's log", result)?);
         if let (Some(seen), Some(place)) = (&self.seen, &place)
             && seen.cluster == place.cluster
             && place.index < seen.index
@@ -87,13 +87,8 @@ impl Freshness {
 
 impl Place {
     /// None: a server alone, or one of before OVS 2.9.
-    fn read(result: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Selected {
-            rows: Vec<Value>,
-        }
-        let [Selected { rows }] = &serde_json::from_str::<[Selected; 1]>(result).ok()?;
-        let row = rows.first()?;
+    fn read(result: &Value) -> Option<Self> {
+        let row = &result[0]["rows"][0];
         Some(Self { cluster: row["cid"][1].as_str()?.to_owned(), index: row["index"].as_u64()? })
     }
 }

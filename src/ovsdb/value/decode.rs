@@ -233,10 +233,7 @@ impl<'de> Visitor<'de> for MapPairs {
     }
 }
 
-pub(in crate::ovsdb) fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
-    seq: &mut A,
-    what: &str,
-) -> Result<T, A::Error> {
+fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, what: &str) -> Result<T, A::Error> {
     seq.next_element()?.ok_or_else(|| missing(what))
 }
 
