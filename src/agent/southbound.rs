@@ -18,10 +18,8 @@ pub struct Southbound {
     events: mpsc::Sender<Event>,
     commands: Option<mpsc::Sender<ClientCommand>>,
     remotes: Option<String>,
-    /// `ovn-remote-probe-interval` as it was taken last, what it comes to, and whether the session is still to be told.
-    probe_text: Option<Box<str>>,
-    probe_interval: Option<Duration>,
-    probe_untold: bool,
+    /// The `ovn-remote-probe-interval` that the session was told; None, as it begins: there is none.
+    probe_interval: Option<Box<str>>,
     chassis: Option<String>,
     sent: u64,
     applied: u64,
@@ -45,9 +43,7 @@ impl Southbound {
             events,
             commands: None,
             remotes: None,
-            probe_text: None,
-            probe_interval: Some(session::Config::PROBE_INTERVAL),
-            probe_untold: false,
+            probe_interval: None,
             chassis: None,
             sent: 0,
             applied: 0,
@@ -86,16 +82,14 @@ impl Southbound {
             return;
         };
         self.waits_for = None;
-        if self.probe_text != settings.ovn_remote_probe_interval {
-            self.probe_text.clone_from(&settings.ovn_remote_probe_interval);
-            self.probe_interval = probe_interval(settings.ovn_remote_probe_interval.as_deref());
-            self.probe_untold = true;
-        }
+        let interval = settings.ovn_remote_probe_interval.clone();
         if self.remotes.as_ref() != Some(&remotes) {
             self.connect(remotes, reconciler);
         }
-        if self.probe_untold {
-            self.probe_untold = !self.tell(ClientCommand::SetProbeInterval(self.probe_interval));
+        if self.probe_interval != interval
+            && self.tell(ClientCommand::SetProbeInterval(probe_interval(interval.as_deref())))
+        {
+            self.probe_interval = interval;
         }
         self.unasked |= reconciler.subjects_changed() || self.chassis != chassis;
         self.chassis = chassis;
@@ -293,21 +287,35 @@ mod tests {
     #[tokio::test]
     async fn how_long_the_server_may_be_silent_is_what_ovn_controller_is_told() {
         let (mut southbound, mut reconciler) = read_once("00000000-0000-0000-0000-000000000001");
-        assert_eq!(southbound.probe_interval, Some(Duration::from_secs(5)));
+        let (commands, mut session) = mpsc::channel(1);
+        southbound.commands = Some(commands);
         for (text, interval) in [
-            ("60000", Some(Duration::from_secs(60))),
-            ("7", Some(Duration::from_secs(1))),
-            ("0", None),
-            ("a minute", Some(Duration::from_secs(5))),
+            (Some("60000"), Some(Duration::from_secs(60))),
+            (Some("7"), Some(Duration::from_secs(1))),
+            (Some("0"), None),
+            (Some("a minute"), Some(Duration::from_secs(5))),
+            (Some("0"), None),
+            (None, Some(Duration::from_secs(5))),
         ] {
             let settings = OvsSettings {
-                ovn_remote_probe_interval: Some(text.into()),
+                ovn_remote_probe_interval: text.map(Into::into),
                 ..reconciler.node().settings().clone()
             };
             let whole = Report::Whole(vec![VswitchObject::Settings(settings).into()]);
             reconciler.report(PlaneId::Vswitch, whole, std::time::Instant::now());
+            // A session that takes no command now is told later.
+            southbound.tell(ClientCommand::Resync);
             southbound.follow(&mut reconciler);
-            assert_eq!((southbound.probe_interval, southbound.probe_untold), (interval, false), "{text}");
+            assert!(matches!(session.try_recv(), Ok(ClientCommand::Resync)));
+            for _ in 0..2 {
+                southbound.follow(&mut reconciler);
+            }
+            let told = session.try_recv();
+            assert!(
+                matches!(told, Ok(ClientCommand::SetProbeInterval(told)) if told == interval),
+                "{told:?}"
+            );
+            assert!(session.try_recv().is_err(), "it is told once");
         }
     }
 }
