@@ -12,6 +12,7 @@ use crate::{
         rehearsal::{Rehearsed, Step, rehearse},
     },
     config::Config,
+    reconcile::TenantStatus,
 };
 
 /// How it is to be shown.
@@ -63,11 +64,12 @@ fn machine_readable(rehearsed: &Rehearsed) -> serde_json::Value {
     })
 }
 
-/// Tenants that would not stand after it, with why. One of which nothing is known but that not all was read is none.
+/// Tenants that would not stand after it, with why. One that seems to leave because not all was read is none of them.
 fn waiting(rehearsed: &Rehearsed) -> Vec<String> {
     let tenants = rehearsed.status.tenants.iter().filter(|tenant| tenant.state != "ok");
+    let seems = |tenant: &TenantStatus| tenant.state == "leaving" && tenant.reasons.is_empty();
     tenants
-        .filter(|tenant| rehearsed.unread.is_empty() || !tenant.reasons.is_empty())
+        .filter(|tenant| rehearsed.unread.is_empty() || !seems(tenant))
         .map(|tenant| format!("VNI {} {}: {}", tenant.vni, tenant.state, plain(&tenant.reasons.join("; "))))
         .collect()
 }
