@@ -61,7 +61,7 @@ start_agent() { # start_agent [WRAPPER...]: AGENT is its process
 
 stop_agent() { # stop_agent [SIGNAL]: AGENT_STATUS is its exit status, if this shell has started it
   local agent
-  agent=$(</run/lab/agent.pid)
+  read -r agent </run/lab/agent.pid
   AGENT_STATUS=0
   kill "-${1:-TERM}" "$agent"
   wait "$agent" || AGENT_STATUS=$?

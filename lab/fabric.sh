@@ -155,9 +155,8 @@ stop_frr() {
   for daemon in $(frr_daemons | tac); do stop_daemon "/run/frr/$daemon.pid"; done
 }
 
-stop_daemon() { # stop_daemon PIDFILE: asks it to end, and waits until it has
+stop_daemon() { # stop_daemon PIDFILE [SIGNAL]: ends it, and waits until it has ended
   local pid
-  pid=$(cat "$1")
-  kill "$pid"
+  read -r pid <"$1" && kill "-${2:-TERM}" "$pid" || return
   while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 }

@@ -59,7 +59,7 @@ vandal() { # IT is a command that breaks one thing of the agent's, if it is ther
     17) IT="vtysh -c 'configure terminal' -c 'vrf vrf-$v' -c 'no vni $v' -c 'exit' -c 'no router bgp $AS vrf vrf-$v'" ;;
     18) IT="vtysh -c 'configure terminal' -c 'router bgp $AS vrf vrf-$v' -c 'address-family l2vpn evpn' -c 'no advertise ipv4 unicast'" ;;
     19) IT="vtysh -c 'configure terminal' -c 'no route-map $map'" ;;
-    20) IT="kill -KILL \$(</run/frr/$daemon.pid)" ;;
+    20) IT="stop_daemon /run/frr/$daemon.pid KILL" ;;
   esac
 }
 
@@ -74,7 +74,10 @@ frr_runs() { # as watchfrr does: where one of the two has died, both start anew
   for daemon in zebra bgpd; do stop_daemon /run/frr/$daemon.pid 2>/dev/null || true; done
   start_frr
 }
-daemon_runs() { kill -0 "$(</run/frr/"$1".pid)" 2>/dev/null; }
+daemon_runs() { # daemon_runs NAME
+  local pid
+  read -r pid <"/run/frr/$1.pid" && kill -0 "$pid" 2>/dev/null
+}
 
 topology 1001 1002
 OVN_NB_DAEMON=$(ovn-nbctl --pidfile --detach) # of each of its processes most of the time is its start
