@@ -38,7 +38,7 @@ impl Process {
     fn start() -> Self {
         let log =
             fs::File::options().create(true).append(true).open("/run/lab/log/agent.log").expect("a log");
-        let mut command = Command::new("/run/lab/bgp-agent");
+        let mut command = Command::new("/run/work/bgp-agent");
         command.args(["--config-file", CONFIG]).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a log")).stderr(log);
         Self(command.spawn().expect("the agent"))

@@ -101,7 +101,7 @@ pub fn verify(cloud: Cloud, vms: u32) -> bool {
         good = false;
     }
     // Routes, neighbours, ports and FRR's lines: what an agent that began anew would change.
-    let plan = Command::new("/run/lab/bgp-agent")
+    let plan = Command::new("/run/work/bgp-agent")
         .args(["--config-file", "/run/lab/agent.conf", "plan", "--timeout", "600"])
         .output();
     let plan = plan.expect("the agent");
