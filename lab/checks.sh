@@ -6,6 +6,7 @@ say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 step() { say "--- $*"; } # step WHAT: what comes next in a scenario of many steps
 fail() { say "FAILED: $*"; return 1; }
 
+# In COMMAND no error ends anything, so of several things that it checks each must be joined to the next with &&.
 within() { # within SECONDS COMMAND...: until it succeeds
   local deadline=$((SECONDS + $1)) saw
   shift
@@ -133,7 +134,14 @@ type5_is() { # type5_is VNI PREFIX...: exactly these, with that VNI as label and
 }
 
 type5_total() { [ "$(type5_routes | wc -l)" = "$1" ]; } # type5_total COUNT: over all VNIs
-gone_from_leaf() { [ -z "$(type5_routes)" ]; }
+gone_from_leaf() { # the leaf hears this node, and has nothing from it
+  local routes
+  routes=$(type5_routes) && [ -z "$routes" ] && leaf_hears l2VpnEvpn
+}
+
+leaf_hears() { # leaf_hears FAMILY, as FRR's JSON names it
+  vtysh -N leaf -c 'show bgp summary json' | jq -e --arg family "$1" --arg vtep "$VTEP" '.[$family].peers[$vtep].state == "Established"' >/dev/null
+}
 
 # --- traffic
 
@@ -148,9 +156,8 @@ expect_ping() { # expect_ping NETNS ADDRESS: it comes to answer, and then answer
 
 far_sees() { # far_sees ADDRESS: a ping from the VM of 1001 is answered, and comes to the far host from this address
   ip netns exec ext-1001 tcpdump -nn -l -i eth0 -c 1 'icmp[icmptype] == icmp-echo' >/run/lab/far 2>/run/lab/far.err &
-  within 10 grep -q 'listening on' /run/lab/far.err
-  expect_ping vm-1001 $FAR4
-  wait $!
+  local far=$!
+  within 10 grep -q 'listening on' /run/lab/far.err && expect_ping vm-1001 $FAR4 && wait $far || return
   grep -q " $1 > $FAR4: " /run/lab/far || { cat /run/lab/far; fail "the far host does not see $1"; }
 }
 
@@ -166,9 +173,9 @@ start_stream() { # start_stream NETNS ADDRESS
 
 stream_dark() { # stream_dark WHEN: ends the stream and says for how long nothing was answered, at most
   end_stream
-  sed -n 's/^\[\([0-9.]*\)\].*icmp_seq.*/\1/p' /run/lab/stream |
+  sed -n 's/^\[\([0-9.]*\)\].* bytes from .*/\1/p' /run/lab/stream |
     awk -v when="$1" 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 }
-      END { printf "       %s: dark for %d ms\n", when, 1000 * gap }'
+      END { printf "       %s: dark for %d ms\n", when, 1000 * gap; exit NR < 2 }' || fail "no ping of the stream was answered"
 }
 
 end_stream() {
@@ -176,12 +183,15 @@ end_stream() {
   wait "$STREAM" || true
 }
 
+# Those of the last second may be on their way.
 stream_lost_nothing() {
+  local sent
   end_stream
-  sed -n 's/.*icmp_seq=\([0-9]*\) .*/\1/p' /run/lab/stream |
-    awk '{ seen[$1]; if ($1 > last) last = $1 }
+  sent=$(sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' /run/lab/stream)
+  sed -n 's/.* bytes from .*icmp_seq=\([0-9]*\) .*/\1/p' /run/lab/stream |
+    awk -v sent="$sent" '{ seen[$1]; if ($1 > last) last = $1 }
       END { for (i = 1; i <= last; i++) if (!(i in seen)) { lost++; print "no answer to " i }
-            print last - lost " of " last " answered"; exit lost > 0 || last < 100 }' ||
+            print last - lost " of " sent " answered"; exit lost > 0 || last < 100 || sent - last > 100 }' ||
     fail "the stream of pings lost some"
 }
 
@@ -195,12 +205,14 @@ links_of() { ip -j link show 2>/dev/null | jq -r --arg alias "bgp-agent $1" '[.[
 flows_of_agent() { ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-ex 'cookie=0x3e6/-1' | grep cookie= || true; }
 routes() { { ip route show table "$1"; ip -6 route show table "$1"; } 2>/dev/null; }
 
-nothing_made() { # nothing_made [VNI]: no link, port, flow or FRR line of the agent
-  local vni=${1:-1001}
-  same "links" "" "$(ip -o link show | grep -oE "[a-z-]+-$vni\\b" | sort -u | grep -vE "^(vm|ext)-" || true)"
-  same "flows" "" "$(flows_of_agent)"
-  same "ports of br-ex" "" "$(ovs-vsctl list-ports br-ex | grep -- "-$vni\$" || true)"
-  same "FRR" "" "$(frr_config_now | grep "vrf-$vni" || true)"
+nothing_made() { # nothing_made [VNI]: no link, port, route or FRR line of a tenant's, and no flow unless there is another one
+  local vni=${1:-1001} config
+  config=$(frr_config_now) && [[ $config == *"router bgp"* ]] || fail "FRR does not tell its configuration" || return
+  same "links" "" "$(ip -o link show | grep -oE "[a-z-]+-$vni\\b" | sort -u | grep -vE "^(vm|ext)-" || true)" &&
+    { [ -n "$(marked_links)" ] || same "flows" "" "$(flows_of_agent)"; } &&
+    same "ports of br-ex" "" "$(ovs-vsctl list-ports br-ex | grep -- "-$vni\$" || true)" &&
+    same "routes" "" "$(routes "$vni" | grep ' proto 182' || true)" &&
+    same "FRR" "" "$(grep "vrf-$vni" <<<"$config" || true)"
 }
 
 frr_config_now() { vtysh -c 'show running-config' 2>/dev/null; }
@@ -211,7 +223,7 @@ frr_config_now() { vtysh -c 'show running-config' 2>/dev/null; }
 dataplane() {
   ip -o -d link show | sed -E 's/_timer +[0-9.]+//g'
   ip -o address show | grep -v ' inet6 fe80:' | sed "s/ tentative//"
-  ip route show table all | sort
+  ip -4 route show table all | sort
   ip -6 route show table all | grep -vE '\b(fe80:|ff00:)' | sort
   ip neigh show nud permanent | sort
   ip rule | sort

@@ -223,6 +223,10 @@ seen_in_kernel() {
     # zebra's own, and the kernel's multicast route of every IPv6 device, are not the agent's.
     { ip route show table "$vni"; ip -6 route show table "$vni"; } | grep -vE ' proto bgp |^multicast ff00::/8 ' | sed "s/^/route $vni /"
   done
+  # Some need no device, so that they outlive their VRF.
+  ip route show table all proto 182 | awk -v links="$links" '
+    BEGIN { split(links, names, "\n"); for (i in names) ours[names[i]] }
+    { for (i = 1; i < NF; i++) if ($i == "table" && !("vrf-" $(i + 1) in ours)) print "left", $0 }'
   ip neigh show nud permanent | sed -n '/ PERMANENT/s/^/neighbour /p'
 }
 

@@ -3,6 +3,8 @@
 
 LIMIT=${LIMIT:-30000} # ms; what the guest's emulation and others on the machine may take of it
 
+SPOILT=0
+
 spoil() { # spoil VIEW COMMAND...: the agent mends what the command breaks, until VIEW prints what it printed before
   local view=$1 before done begin took
   shift
@@ -12,7 +14,14 @@ spoil() { # spoil VIEW COMMAND...: the agent mends what the command breaks, unti
     took=$(((${EPOCHREALTIME/./} - begin) / 1000))
     [ $took -lt $LIMIT ] || { same "$view after: $*" "$before" "$($view)"; fail "not mended in $LIMIT ms: $*"; }
   done
+  SPOILT=$((SPOILT + 1))
   say "$(printf '%5d ms  %s' "$(last_write_after "$begin")" "$*")"
+}
+
+spoil_every() { # spoil_every KIND: there is at least one
+  local before=$SPOILT
+  "spoil_$1"
+  [ $SPOILT -gt "$before" ] || fail "there are no $1 to be spoilt"
 }
 
 # --- views

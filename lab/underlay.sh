@@ -160,6 +160,7 @@ leaf_has() { # leaf_has LINE...: exactly these; a line is `PREFIX NODE`, or the 
       *) expected+=("$(vm4 "${line% *}")/32 ${line#* }" "$(vm6 "${line% *}")/128 ${line#* }") ;;
     esac
   done
+  [ ${#expected[@]} != 0 ] || leaf_hears ipv4Unicast || fail "the leaf does not hear $NODE" || return
   same "the leaf's BGP table" "$(printf '%s\n' "${expected[@]}" | sort)" "$(leaf_table)"
 }
 

@@ -12,11 +12,13 @@ for value in abc 0 16777216 '"1002\nno router bgp 64999"'; do
   say "VNI $value"
   annotate 1002 "$value"
   ovn-nbctl --wait=sb sync
-  within 60 status_says "$(gateway_port 1002)"
+  word=${value%\"} word=${word##* } # its last one
+  within 60 status_says "[^0-9]$word[^0-9 ]* is not a VNI"
   agent_runs
   same "links of 1002" "" "$(links_of 1002)"
   same "FRR's configuration" "$config" "$(frr_config_now)"
   expect_ping ext-1001 $VM4
+  same "FRR's configuration" "$config" "$(frr_config_now)"
 done
 
 annotate 1002

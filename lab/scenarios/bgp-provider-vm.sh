@@ -3,6 +3,7 @@
 # long: a part of make test-full, not of make test
 # limit: 1200 s
 provider_vm 50
+operators=$(frr_config_now)
 agent_config
 start_agent
 plain_exact "50 gw1"
@@ -75,5 +76,5 @@ same "rules" "" "$(ip rule | sed -n '/ proto 182/p'; ip -6 rule | sed -n '/ prot
 same "routes" "" "$(ip route show table all proto 182; ip -6 route show table all proto 182)"
 same "flows" "" "$(ovs-ofctl dump-flows br-ex cookie=0x3e7/-1 | sed -n '/cookie/p')"
 same "neighbours" "" "$(ip neigh show dev br-ex nud permanent)"
-not ip link show bgp-vrf
-not frr_has bgp-vrf
+for link in bgp-vrf bgp-nic; do not ip link show $link; done
+same "the operator's configuration" "$operators" "$(frr_config_now)"

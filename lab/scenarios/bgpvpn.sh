@@ -70,6 +70,6 @@ leaf_has "$(rd_at_leaf)" $AS:1001 # a new instance may have another rd
 expect_ping vm-1001 $FAR4
 
 bgpvpn disassociate --network "$(network 1001)" --wait
-gone_from_leaf
 within 60 nothing_made
+within 20 gone_from_leaf
 same "annotations" "" "$(ovn-nbctl --bare --columns=external_ids list logical_switch_port | grep -o 'neutron_bgpvpn[^ ]*' || true)"

@@ -1,6 +1,8 @@
 # Annotations, gateways, subnets and VMs change while the tenant stands; after each step the node is exactly what the rows
 # say, nothing of before is left anywhere, and the agent knows nothing more to do.
 # limit: 1800 s
+twin_is_bound() { [ "$(ovn-sbctl --bare --columns=chassis find port_binding logical_port=twin)" != "" ]; }
+
 make_site 1001 1002
 make_provider_network
 make_tenants 1001
@@ -68,6 +70,7 @@ step "an address that two ports claim stays while one of them is bound"
 # ovn-nbctl refuses by itself what Neutron may well write.
 ovn-nbctl lsp-add "$net" twin -- set logical_switch_port twin addresses="\"fa:16:3e:00:00:14 $VM4\""
 ovs-vsctl add-port br-int twin -- set interface twin type=internal external_ids:iface-id=twin
+within 60 twin_is_bound
 exact "$more"
 unbind_vm 1001
 exact "$(world 1001 | sed "s/ $VM6//")

@@ -29,10 +29,10 @@ clash 'a link vxlan-1001 of somebody else' \
   'ip link add vxlan-1001 type dummy' 'ip -d link show vxlan-1001' 'ip link del vxlan-1001'
 clash 'vrf-mine, somebody else.s VRF, has routing table 1001' \
   'ip link add vrf-mine up type vrf table 1001' 'ip -d link show vrf-mine' 'ip link del vrf-mine'
-clash 'veth-ovs-1001' \
+clash 'a port veth-ovs-1001 of somebody else' \
   'ovs-vsctl add-port br-op veth-ovs-1001 -- set interface veth-ovs-1001 type=internal' \
   'ovs-vsctl list port veth-ovs-1001' 'ovs-vsctl del-port br-op veth-ovs-1001'
-clash 'vrf-1001' \
+clash 'vrf vrf-1001 has vni 555 from somebody else' \
   'vtysh_do "configure terminal" "vrf vrf-1001" "vni 555"' 'frr_config_now | sed -n "/^vrf vrf-1001/,/^exit/p"' \
   'vtysh_do "configure terminal" "vrf vrf-1001" "no vni 555"'
 clash '65099' \

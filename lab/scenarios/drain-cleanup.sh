@@ -26,6 +26,9 @@ says status-drained '^DRAINED  withdrawn'
 stop_agent
 start_agent
 settled
+exit_status status-drained-still 0 agent status
+says status-drained-still '^DRAINED  withdrawn'
+same "addresses" "" "$(ip -o address show dev lo-1001 | grep -v ' fe80:' || true)"
 gone_from_leaf
 exit_status undrain 0 agent undrain
 within 60 tenant_stands 1001

@@ -21,7 +21,7 @@ within 60 tenant_stands 1002
 settled
 for kind in addresses routes neighbours ports flows frr; do
   step "$kind"
-  spoil_$kind
+  spoil_every $kind
 done
 spoil links ip link set vlan-1002 down
 spoil links ip link set vlan-1002 nomaster

@@ -5,13 +5,13 @@ DP=netdev
 . "$lab/spoil.sh"
 VNIS=1001
 standing_tenant attach=vrf
-dataplane >/run/lab/log/dataplane-before
 for kind in routes neighbours ports flows; do
   step "$kind"
-  spoil_$kind
+  spoil_every $kind
 done
 for dev in vrf-1001 br-1001 vxlan-1001 lo-1001; do spoil links ip link del $dev; done
 spoil links ip link set vrf-1001 down
 settled
+within 20 nothing_planned
 expect_ping ext-1001 $VM4
 expect_ping vm-1001 $FAR6

@@ -32,6 +32,5 @@ expect_ping vm-1001 $FAR4
 spoil frr_config_now frr -c "router bgp $AS vrf vrf-1001" -c 'address-family l2vpn evpn' -c 'route-target import 64999:7'
 spoil frr_config_now frr -c "router bgp $AS vrf vrf-1001" -c 'address-family l2vpn evpn' -c 'rd 64999:7'
 spoil frr_config_now frr -c 'vrf vrf-1001' -c 'no vni 1001' -c "no router bgp $AS vrf vrf-1001"
-within 60 tenant_stands 1001
-settled
+exact "$(world 1001)"
 expect_ping ext-1001 $VM4

@@ -20,6 +20,7 @@ within 120 tenant_stands 1001
 settled
 operators=$(operators)
 
+hit=
 for turn in {1..18}; do
   # zebra never dies alone: watchfrr starts bgpd anew, too, where it does.
   case $((turn % 3)) in
@@ -28,10 +29,13 @@ for turn in {1..18}; do
     2) killed=(zebra bgpd) after=(zebra bgpd) ;;
   esac
   before=$(done_writes)
-  kill_after $((RANDOM % 30)) "${killed[@]}" &
+  writes=$((RANDOM % 30))
+  kill_after $writes "${killed[@]}" &
   if ((turn % 2)); then annotate 1002; world=$(world 1001 1002); else remove_annotation 1002; world=$(world 1001); fi
   wait $!
-  step "turn $turn: ${killed[*]} killed, $(($(done_writes) - before)) writes done"
+  done=$(($(done_writes) - before))
+  ((done < writes)) || hit+=x
+  step "turn $turn: ${killed[*]} killed, $done writes done"
   [ "${killed[*]}" != zebra ] || kill_frr bgpd
   for daemon in "${after[@]}"; do start_frr_daemon "$daemon"; done
   begin=${EPOCHREALTIME/./} # the last one has its socket when it detaches
@@ -40,5 +44,6 @@ for turn in {1..18}; do
   say "last write $((took > 0 ? took : 0)) ms after the sockets' return"
   same "the operator's configuration" "$operators" "$(operators)"
 done
+[ ${#hit} -ge 9 ] || fail "hardly a kill hit a change"
 expect_ping ext-1001 $VM4
 expect_ping vm-1001 $FAR6

@@ -13,7 +13,7 @@ bind_vm 1001
 ovn-nbctl --wait=hv sync
 settled
 nothing_made
-gone_from_leaf
+within 60 gone_from_leaf
 
 move_gateway 1001 gw1
 within 120 tenant_stands 1001

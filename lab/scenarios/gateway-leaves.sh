@@ -39,7 +39,7 @@ standing_tenant
 watch_removal
 remove_annotation 1001
 within 60 nothing_made
-gone_from_leaf
+within 20 gone_from_leaf
 withdrawn_before_devices
 
 annotate 1001
@@ -50,7 +50,7 @@ add_chassis gw2
 watch_removal
 move_gateway 1001 gw2
 within 60 nothing_made
-gone_from_leaf
+within 20 gone_from_leaf
 withdrawn_before_devices
 
 # The VRF's device went before, while no agent ran: bgpd then clings to the L3VNI until there is a device again.

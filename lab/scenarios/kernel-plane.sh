@@ -1,3 +1,5 @@
-# The kernel plane's own tests that need the vrf and dummy modules (tests/kernel_plane, marked ignored), but for what only
-# measures.
-/run/work/kernel_plane --ignored --skip pace --test-threads=1
+# The planes' own tests that need the vrf and dummy modules (tests/kernel_plane and tests/frr_plane, marked ignored).
+for plane in kernel_plane frr_plane; do
+  "/run/work/$plane" --ignored --test-threads=1 | tee "$LOG/$plane"
+  grep -q '^test result: ok. [1-9]' "$LOG/$plane"
+done

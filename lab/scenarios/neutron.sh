@@ -41,4 +41,4 @@ within 60 far_sees $VM4
 
 northbound away
 within 60 nothing_made
-gone_from_leaf
+within 20 gone_from_leaf

@@ -1,5 +1,7 @@
 # What a node says of itself in Open_vSwitch changes while the agent runs: ovn-remote, ovn-encap-ip, system-id. The agent
 # takes each up, and the tenant stands (or goes) accordingly.
+reads_by_tcp() { ss -Htnp state established | grep -q ":16642 .*pid=$AGENT,"; }
+
 topology
 ovs-appctl -t /run/ovn/sb.ctl ovsdb-server/add-remote ptcp:16642:127.0.0.1
 agent_config
@@ -10,7 +12,7 @@ exact "$(world 1001)"
 
 step "ovn-remote"
 ovs-vsctl set open_vswitch . external_ids:ovn-remote=tcp:127.0.0.1:16642
-within 30 agent_says 'tcp:127.0.0.1:16642'
+within 30 reads_by_tcp
 unbind_vm 1001
 exact "$(world 1001 | grep -v ^vm)"
 

@@ -41,7 +41,7 @@ empty_southbound
 within 60 held 4
 agent release
 within 60 nothing_made
-gone_from_leaf
+within 20 gone_from_leaf
 not_held
 fill_southbound
 within 120 tenant_stands 1001

@@ -596,7 +596,9 @@ fn depends_on(object: &Object, device: IfName, kind: &LinkKind) -> bool {
         Object::Kernel(KernelObject::Neighbour(neighbour)) => neighbour.dev == device,
         Object::Kernel(KernelObject::Route(route)) => match &route.next_hop {
             NextHop::Link(dev) | NextHop::Via(_, dev) => *dev == device,
-            NextHop::Unreachable | NextHop::Other => *kind == LinkKind::Vrf { table: route.table },
+            // A route that needs no device outlives its VRF.
+            NextHop::Unreachable => false,
+            NextHop::Other => *kind == LinkKind::Vrf { table: route.table },
         },
         _ => false,
     }

@@ -1,7 +1,12 @@
 //! What the tests stand on: a namespace each, a running plane with the view that its reports make, and short words for
 //! objects.
 
-use std::{collections::HashMap, fs, process::Command as Program, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    process::{Command as Program, Stdio},
+    time::Duration,
+};
 
 use bgp_agent::{
     model::{IfName, Mark, Vni},
@@ -27,14 +32,19 @@ pub fn isolated<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
         return runtime.block_on(test());
     }
     let program = std::env::current_exe().unwrap();
-    let status = Program::new("unshare")
+    let output = Program::new("unshare")
         .arg("--net")
         .arg(program)
         .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env(INSIDE, "1")
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .expect("`unshare` (util-linux) is needed to make a network namespace");
-    assert!(status.success(), "{name} failed inside its network namespace (root is needed)");
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}");
+    // No test has a name that is misspelt, and that is no failure.
+    let passed = output.status.success() && said.contains("test result: ok. 1 passed");
+    assert!(passed, "{name} failed inside its network namespace (root is needed)");
 }
 
 /// Runs a command line and gives its output; fails loudly if it fails.
