@@ -82,14 +82,14 @@ impl Southbound {
             return;
         };
         self.waits_for = None;
-        let interval = settings.ovn_remote_probe_interval.clone();
         if self.remotes.as_ref() != Some(&remotes) {
             self.connect(remotes, reconciler);
         }
-        if self.probe_interval != interval
+        let interval = &reconciler.node().settings().ovn_remote_probe_interval;
+        if self.probe_interval != *interval
             && self.tell(ClientCommand::SetProbeInterval(probe_interval(interval.as_deref())))
         {
-            self.probe_interval = interval;
+            self.probe_interval.clone_from(interval);
         }
         self.unasked |= reconciler.subjects_changed() || self.chassis != chassis;
         self.chassis = chassis;
