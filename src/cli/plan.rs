@@ -112,7 +112,10 @@ fn readable(rehearsed: &Rehearsed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{control::tests::whole_status, reconcile::ProblemStatus, testing::peers::reconciler};
+    use crate::{
+        reconcile::ProblemStatus,
+        testing::{peers::reconciler, status::whole_status},
+    };
 
     #[test]
     fn a_tenant_of_which_nothing_could_be_read_is_not_said_to_leave() {
