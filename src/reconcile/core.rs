@@ -23,7 +23,7 @@ use super::{
     exposed,
     node::{Node, Scope},
     object::{Key, KeyMap, KeySet, Object, PlaneId},
-    order::Rank,
+    order::{self, Rank},
     pace::Pace,
     part::Part,
     slice::{Hold, Side, Slice, Trouble},
@@ -464,6 +464,28 @@ impl Core {
         self.tallies.get(&part).copied().unwrap_or_default()
     }
 
+    /// How many prefixes of a part that is counted by itself are wished and stand.
+    pub fn standing_prefixes(&self, part: Part) -> usize {
+        self.tally(part).prefixes.saturating_sub(self.prefixes_away(part))
+    }
+
+    /// How many of them are hosts, at least: what does not stand may be a subnet.
+    pub fn standing_hosts_of(&self, part: Part) -> usize {
+        self.tally(part).hosts.saturating_sub(self.prefixes_away(part))
+    }
+
+    fn prefixes_away(&self, part: Part) -> usize {
+        let own = self.slices.get(&Some(part)).into_iter();
+        let slices = own.chain(self.above(part).map(|(_, slice)| slice));
+        // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
+        slices.map(|slice| slice.open_at(Side::Build, order::ADVERTISE) as usize).sum()
+    }
+
+    /// Whether all that a part's addresses depend on stands as wished.
+    pub fn is_built(&self, part: Part) -> bool {
+        self.slices.get(&Some(part)).is_some_and(Slice::is_built)
+    }
+
     /// How a key stands: its trouble and the reason, or that it is on its way; None where it stands as wished.
     pub fn standing(&self, key: &Key) -> Option<Option<(Trouble, &str)>> {
         self.open.get(key).map(|open| open.hold.as_ref().and_then(Hold::trouble))
@@ -501,6 +523,7 @@ impl Core {
         {
             tally.objects -= 1;
             tally.prefixes -= usize::from(is_prefix(&wished.object));
+            tally.hosts -= usize::from(exposed::host(&wished.object).is_some());
             if tally.objects == 0 {
                 self.tallies.remove(&wished.part().counted());
             }
@@ -509,6 +532,7 @@ impl Core {
             let tally = self.tallies.entry(wished.part().counted()).or_default();
             tally.objects += 1;
             tally.prefixes += usize::from(is_prefix(&wished.object));
+            tally.hosts += usize::from(exposed::host(&wished.object).is_some());
         }
     }
 }
@@ -520,6 +544,8 @@ pub struct Tally {
     pub objects: usize,
     /// Of these, addresses that attract traffic.
     pub prefixes: usize,
+    /// Of these, those that attract it for a host.
+    pub hosts: usize,
 }
 
 /// An object to be kept: the other one that is kept of the same key, where they are equal.

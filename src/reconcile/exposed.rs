@@ -27,7 +27,14 @@ pub fn attracts(object: &Object) -> Option<IpAddr> {
     }
 }
 
-/// The same, by the key alone.
+/// The address that an object attracts traffic for as a host; None: it does not, or attracts that of a whole subnet.
+pub fn host(object: &Object) -> Option<IpAddr> {
+    let is_subnet = matches!(object, Object::Kernel(KernelObject::Address(address))
+        if *address != Address::host(address.dev, address.ip));
+    attracts(object).filter(|_| !is_subnet)
+}
+
+/// As [`attracts`], by the key alone.
 pub fn attracting(key: &KernelKey) -> Option<IpAddr> {
     match key {
         KernelKey::Address(_, ip, _) => Some(*ip),

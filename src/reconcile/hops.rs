@@ -2,7 +2,8 @@
 //! type-5 routes.
 //!
 //! A VRF is counted soon after something of it has changed, and all are when FRR was read whole; then a table that has as
-//! many prefixes as it had is not counted again. FRR's plane takes its time over it. Pure: time is passed in.
+//! many prefixes as it had is not counted again. One that does not have what stands is counted again, ever later, and where
+//! that does not change by itself it is looked at (`survey`). FRR's plane takes its time over it. Pure: time is passed in.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
@@ -16,6 +17,7 @@ use super::{
     Reconciler,
     object::{Key, Object, PlaneId},
     part::Part,
+    retry,
 };
 use crate::{
     intent::names,
@@ -31,6 +33,12 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// How many VRFs are asked for at once: what changes meanwhile does not wait long.
 const AT_ONCE: usize = 16;
+
+/// How often a VRF that does not have what stands is looked at before that is let be until it changes.
+const MOST_LOOKS: u32 = 8;
+
+/// The longest pause before such a VRF is counted again.
+const LONGEST: Duration = Duration::from_secs(64);
 
 /// How long bgpd may take for one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +60,8 @@ pub struct Counting {
     counts: BTreeMap<Part, Count>,
     /// How many prefixes the table of a part's VRF had, whoever's, when it was last counted.
     totals: BTreeMap<Part, usize>,
+    /// The parts whose VRF does not have what stands.
+    doubts: BTreeMap<Part, Doubt>,
     /// What is to be counted, since when, the longest first; and whether something of it has changed.
     due: VecDeque<(Instant, Part)>,
     has_changed: BTreeMap<Part, bool>,
@@ -59,6 +69,21 @@ pub struct Counting {
     asked: Option<(BTreeMap<IfName, Part>, Instant)>,
     /// Not before this.
     pause: Option<Instant>,
+}
+
+/// What bgpd has of a VRF is not what stands.
+#[derive(Debug)]
+struct Doubt {
+    /// By how many hosts at least, in all counts.
+    least: usize,
+    /// How often it was counted so, some time apart.
+    times: u32,
+    /// Counts before this say nothing new.
+    next: Instant,
+    /// It is to be counted again then.
+    waits: bool,
+    /// So many differ for good, as far as can be told: there is nothing to be done about them.
+    accepted: Option<usize>,
 }
 
 impl Counting {
@@ -92,8 +117,60 @@ impl Counting {
         if let Some((_, heard)) = &self.asked {
             return Some(*heard + PATIENCE);
         }
-        let first = self.due.front()?.0 + SETTLE;
+        let again = self.doubts.values().filter(|doubt| doubt.waits).map(|doubt| doubt.next);
+        let first = self.due.front().map(|(since, _)| *since + SETTLE);
+        let first = first.into_iter().chain(again).min()?;
         Some(self.pause.map_or(first, |pause| pause.max(first)))
+    }
+
+    /// What bgpd has of a part is what stands.
+    fn trust(&mut self, part: Part) {
+        self.doubts.remove(&part);
+    }
+
+    /// What bgpd has of a part differs from what stands by so many hosts. Gives whether that has to be looked at: it does not
+    /// change by itself.
+    fn doubt(&mut self, part: Part, differ: usize, now: Instant) -> bool {
+        let fresh = Doubt { least: differ, times: 0, next: now, waits: false, accepted: None };
+        let doubt = self.doubts.entry(part).or_insert(fresh);
+        if doubt.accepted == Some(differ) {
+            return false;
+        }
+        if differ < doubt.least || doubt.accepted.take().is_some() {
+            (doubt.least, doubt.times, doubt.next) = (differ, 0, now);
+        }
+        doubt.waits = true;
+        if doubt.next > now {
+            return false;
+        }
+        doubt.times += 1;
+        doubt.next = now + retry::doubled(SETTLE, doubt.times, LONGEST);
+        if doubt.times > MOST_LOOKS {
+            (doubt.waits, doubt.accepted) = (false, Some(differ));
+            return false;
+        }
+        doubt.times > 1
+    }
+
+    /// A look at these parts found nothing to be told: what differs is no business of ours.
+    pub(super) fn accept(&mut self, parts: &BTreeSet<Part>) {
+        for part in parts {
+            if let Some(doubt) = self.doubts.get_mut(part) {
+                (doubt.waits, doubt.accepted) = (false, Some(doubt.least));
+            }
+        }
+    }
+
+    /// The doubts that are to be counted again are due.
+    fn look_again(&mut self, now: Instant) {
+        let ripe = self.doubts.iter_mut().filter(|(_, doubt)| doubt.waits && doubt.next <= now);
+        let ripe = ripe.map(|(part, doubt)| {
+            doubt.waits = false;
+            *part
+        });
+        for part in ripe.collect::<Vec<_>>() {
+            self.changed(part, now);
+        }
     }
 
     /// The parts that were due first.
@@ -110,6 +187,7 @@ impl Reconciler {
         match report {
             Report::Down(_) => {
                 self.counting.forget();
+                self.survey.interrupted(now);
                 self.arrival = None;
             }
             Report::Whole(_) => self.look_at_hops(now),
@@ -135,12 +213,13 @@ impl Reconciler {
             return None;
         }
         if let Some((lost, _)) = self.counting.asked.take() {
-            self.counting.look(lost.into_values(), now);
+            lost.into_values().for_each(|part| self.counting.changed(part, now));
         }
         if self.survey.is_behind() {
             self.counting.pause = Some(now + SETTLE);
             return None;
         }
+        self.counting.look_again(now);
         let mut asked = BTreeMap::new();
         let mut vrfs = Vec::new();
         for (part, changed) in self.counting.take_due(now) {
@@ -151,9 +230,13 @@ impl Reconciler {
             if !self.core.slices.contains_key(&Some(part)) {
                 self.counting.counts.remove(&part);
                 self.counting.totals.remove(&part);
+                self.counting.trust(part);
                 continue;
             }
-            let known = self.counting.totals.get(&part).copied().filter(|_| !changed);
+            if changed {
+                self.counting.totals.remove(&part);
+            }
+            let known = self.counting.totals.get(&part).copied();
             asked.insert(vrf, part);
             vrfs.push(ToCount { vrf, vni, known });
         }
@@ -189,13 +272,41 @@ impl Reconciler {
             for part in &parts {
                 self.counting.counts.remove(part);
             }
+            self.counting.trust(part);
             return;
         };
         let (bgpd, type5) = (self.by_part(part, &held.bgpd), self.by_part(part, &held.type5));
+        self.compare(part, &parts, &held.bgpd, now);
         for one in parts {
             let of = |counts: &BTreeMap<Part, usize>| counts.get(&one).copied().unwrap_or_default();
             let count = Count { bgpd: of(&bgpd), type5: one.vni().map(|_| of(&type5)), at: now };
             self.counting.counts.insert(one, count);
+        }
+    }
+
+    /// Compares what bgpd has of a VRF with what stands there, in numbers. A part that is still being built is not compared.
+    fn compare(&mut self, part: Part, parts: &[Part], hosts: &BTreeSet<IpAddr>, now: Instant) {
+        let mut had: BTreeMap<Part, usize> = BTreeMap::new();
+        let mut stale = 0;
+        for host in hosts {
+            let key = self.exposed_of(part.vni(), *host).key();
+            match self.core.wished.get(&key) {
+                Some(wished) if !self.core.open.contains_key(&key) => {
+                    *had.entry(wished.part().counted()).or_default() += 1;
+                }
+                Some(_) => {}
+                None => stale += usize::from(!self.core.actual.has(&key) && self.is_ours(part, *host)),
+            }
+        }
+        let lacking = |one: &Part| {
+            let had = had.get(one).copied().unwrap_or_default();
+            self.core.standing_hosts_of(*one).saturating_sub(had)
+        };
+        let differ = stale + parts.iter().map(lacking).sum::<usize>();
+        if differ == 0 || !self.core.is_built(part) {
+            self.counting.trust(part);
+        } else if self.counting.doubt(part, differ, now) {
+            self.survey.doubt(part, now);
         }
     }
 

@@ -55,7 +55,7 @@ pub fn remove(object: &Object) -> Rank {
     match object {
         Object::Kernel(KernelObject::Address(_)) => WITHDRAW,
         Object::Flows(_) => REMOVE_FLOWS,
-        Object::Kernel(KernelObject::Route(route)) if route.exposes() => WITHDRAW,
+        Object::Kernel(KernelObject::Route(route)) if route.exposes() || route.is_passing() => WITHDRAW,
         Object::Kernel(KernelObject::Route(_) | KernelObject::Neighbour(_) | KernelObject::Rule(_)) => {
             REMOVE_WAYS
         }

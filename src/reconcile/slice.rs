@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     object::{Key, KeySet},
-    order::{RANKS, Rank},
+    order::{self, RANKS, Rank},
 };
 use crate::model::IfName;
 
@@ -196,6 +196,11 @@ impl Slice {
     /// The oldest revision of the wish of which a key is open.
     pub fn oldest_open(&self) -> Option<u64> {
         self.revisions.first_key_value().map(|(revision, _)| *revision)
+    }
+
+    /// All that addresses depend on stands as wished.
+    pub fn is_built(&self) -> bool {
+        self.waiting.is_empty() && self.open_keys(Side::Build) == self.open_at(Side::Build, order::ADVERTISE)
     }
 
     /// Nothing is open, or something is in the way that is known.

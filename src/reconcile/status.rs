@@ -18,8 +18,6 @@ use super::{
     core::Unanswered,
     frame::attach_of,
     history::{DOWN, UP},
-    hops::Count,
-    order,
     part::Part,
     sessions::SessionId,
     slice::{Side, Slice, Trouble},
@@ -94,7 +92,7 @@ pub struct ZebraStatus {
     pub backlog_bytes: usize,
     /// Notifications that it has lost, those before the agent's start included where they are known.
     pub lost: u64,
-    /// Objects that were told again for that.
+    /// Objects that were told again since BGP had not what stands.
     pub told_again: u64,
     /// How often writes waited for it.
     pub waits: u64,
@@ -189,10 +187,11 @@ pub struct Hops {
 }
 
 impl Hops {
-    fn new(desired: usize, away: usize, count: Option<Count>, now: Instant) -> Self {
+    fn of(reconciler: &Reconciler, part: Part, now: Instant) -> Self {
+        let count = reconciler.counting.count(part);
         Self {
-            desired,
-            kernel: desired.saturating_sub(away),
+            desired: reconciler.core.tally(part).prefixes,
+            kernel: reconciler.core.standing_prefixes(part),
             bgpd: count.map(|count| count.bgpd),
             type5: count.and_then(|count| count.type5),
             counted_seconds_ago: count.map(|count| rounded(now.saturating_duration_since(count.at))),
@@ -348,8 +347,6 @@ fn tenant(
 ) -> TenantStatus {
     let tenant = reconciler.intent.tenant(vni);
     let tally = reconciler.core.tally(vni.into());
-    // A frame that is not complete keeps the addresses back, which are open then: they are counted as such.
-    let away = slice.open_at(Side::Build, order::ADVERTISE) as usize;
     let open = open(slice);
     let mut told: BTreeSet<&str> = BTreeSet::new();
     let waiting = slice.waiting.iter().map(String::as_str);
@@ -372,7 +369,7 @@ fn tenant(
         state: state(slice, open),
         reasons,
         more_reasons,
-        prefixes: Hops::new(tally.prefixes, away, reconciler.counting.count(vni.into()), now),
+        prefixes: Hops::of(reconciler, vni.into(), now),
         wished: tally.objects,
         open,
         watermark: oldest.map_or(reconciler.core.revision, |revision| revision.saturating_sub(1)),

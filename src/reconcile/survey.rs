@@ -1,5 +1,6 @@
-//! What zebra has lost of what the kernel told it: after a loss, what BGP originates is compared with what stands, and only
-//! what differs is told again.
+//! What zebra has lost of what the kernel told it, or was never told: what BGP originates is compared with what stands, and
+//! only what differs is told again. After a loss that is done for all VRFs, and for one where what bgpd has was counted and
+//! is not what stands (`hops`).
 //!
 //! An address (or the route that exposes it) that BGP lacks is taken away and put back; one that it has though it is gone is
 //! put back and taken away; the kernel tells both anew. Where zebra does not have a tenant's L3VNI up, the tenant's links are
@@ -23,14 +24,14 @@ use super::{
 };
 use crate::{
     intent::{Tenant, names},
-    model::IfName,
+    model::{IfName, Vni},
     planes::{
         Backlog, Command,
         frr::{
             object::{FrrKey, FrrObject},
             question::Question,
         },
-        kernel::object::{Address, KernelKey, KernelObject},
+        kernel::object::{KernelKey, KernelObject, NextHop, Route},
     },
 };
 
@@ -53,15 +54,32 @@ pub struct Survey {
     /// How often something was told again since the last loss.
     rounds: u32,
     state: State,
+    /// Parts that are to be looked at by themselves.
+    doubts: BTreeSet<Part>,
 }
 
 #[derive(Debug, Default)]
 enum State {
     #[default]
     Quiet,
-    /// The next look is due. What the first look found, if that was taken.
-    Due(Instant, Option<KeySet>),
+    /// The next look is due.
+    Due(Instant, Round),
     Asked(Look),
+}
+
+/// Two looks at the same parts.
+#[derive(Debug, Default)]
+struct Round {
+    /// Those that are in doubt; None: something was lost, so all are.
+    parts: Option<BTreeSet<Part>>,
+    /// What the first look found, if that was taken.
+    first: Option<KeySet>,
+}
+
+impl Round {
+    fn has(&self, part: Part) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.contains(&part))
+    }
 }
 
 /// A look that is being taken.
@@ -72,7 +90,7 @@ struct Look {
     owed: BTreeMap<IfName, (Part, BTreeSet<IpAddr>)>,
     /// All addresses and exposing routes that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
-    first: Option<KeySet>,
+    round: Round,
     found: KeyMap<(Part, Object)>,
 }
 
@@ -86,9 +104,44 @@ impl Survey {
                 "zebra has lost notifications of the kernel: BGP is compared with what stands"
             );
             self.rounds = 0;
-            self.state = State::Due(now + SETTLE, None);
+            self.doubts.clear();
+            self.state = State::Due(now + SETTLE, Round::default());
         }
         self.backlog = backlog;
+    }
+
+    /// What bgpd has of a part is not what stands, by its count.
+    pub(super) fn doubt(&mut self, part: Part, now: Instant) {
+        self.doubts.insert(part);
+        self.begin(now);
+    }
+
+    /// Looks at what is in doubt, once nothing else is looked at; soon, so that others that are counted now come along.
+    fn begin(&mut self, now: Instant) {
+        if self.doubts.is_empty() {
+            return;
+        }
+        match &mut self.state {
+            State::Quiet => {
+                let parts = Some(std::mem::take(&mut self.doubts));
+                self.state = State::Due(now + SETTLE, Round { parts, first: None });
+            }
+            State::Due(_, Round { parts: Some(parts), first: None }) => parts.append(&mut self.doubts),
+            // All are to be looked at, some time.
+            State::Due(at, Round { parts: None, first: None }) => {
+                self.doubts.clear();
+                *at = (*at).min(now + SETTLE);
+            }
+            State::Due(..) | State::Asked(_) => {}
+        }
+    }
+
+    /// FRR is away: an answer does not come any more.
+    pub(super) fn interrupted(&mut self, now: Instant) {
+        if let State::Asked(look) = &mut self.state {
+            let round = Round { parts: look.round.parts.take(), first: None };
+            self.state = State::Due(now + SETTLE, round);
+        }
     }
 
     /// zebra has still to read, and will.
@@ -118,24 +171,31 @@ impl Reconciler {
         if !due {
             return None;
         }
-        let first = match std::mem::take(&mut self.survey.state) {
-            State::Due(_, first) => first,
-            State::Quiet | State::Asked(_) => None,
+        let round = match std::mem::take(&mut self.survey.state) {
+            State::Due(_, round) => round,
+            State::Quiet => Round::default(),
+            // bgpd has not answered: the first look again.
+            State::Asked(look) => Round { first: None, ..look.round },
         };
         let all_read = self.core.is_whole(PlaneId::Frr) && self.core.is_whole(PlaneId::Kernel);
         if self.survey.backlog.bytes > 0 || !all_read {
-            self.survey.state = State::Due(now + SETTLE, first);
+            self.survey.state = State::Due(now + SETTLE, round);
             return None;
         }
-        let mut standing = self.core.standing_hosts();
+        let mut standing = self.core.standing_hosts(|part| round.has(part));
         let tenants = self.intent.tenants().map(|tenant| tenant.vni);
         let vrfs = tenants.map(|vni| (names::vrf(vni), Part::from(vni)));
         let plain = self.wishes_underlay().then_some((self.config.underlay.vrf, Part::Base));
         let mut with_hosts = |(vrf, part)| (vrf, (part, standing.remove(&part).unwrap_or_default()));
-        let owed: BTreeMap<_, _> = vrfs.chain(plain).map(&mut with_hosts).collect();
+        let vrfs = vrfs.chain(plain).filter(|(_, part)| round.has(*part));
+        let owed: BTreeMap<_, _> = vrfs.map(&mut with_hosts).collect();
+        if owed.is_empty() {
+            self.survey.begin(now);
+            return None;
+        }
         let vrfs = owed.keys().copied().collect();
-        let held = self.core.held_addresses();
-        self.survey.state = State::Asked(Look { since: now, owed, held, first, found: KeyMap::default() });
+        let held = self.core.held_addresses(|vrf| owed.contains_key(vrf));
+        self.survey.state = State::Asked(Look { since: now, owed, held, round, found: KeyMap::default() });
         Some((PlaneId::Frr, Command::Ask(Question::Originated(vrfs))))
     }
 
@@ -144,17 +204,14 @@ impl Reconciler {
         let State::Asked(look) = &mut self.survey.state else { return };
         let Some((part, stood)) = look.owed.remove(&vrf) else { return };
         let mut found = Vec::new();
-        if let Some(hosts) = hosts {
-            // All that is in the BGP mode's VRF is the agent's.
-            let tenant = part.vni().map(|vni| self.intent.tenant(vni));
-            let is_stale = |ip: &&IpAddr| {
-                let is_ours = tenant.is_none_or(|tenant| tenant.is_some_and(|tenant| is_of(tenant, **ip)));
-                !look.held.contains(&(vrf, **ip)) && is_ours
-            };
+        // What is still being built keeps its addresses back, and tells them when it stands.
+        if let Some(hosts) = hosts.filter(|_| self.core.is_built(part)) {
+            let State::Asked(look) = &self.survey.state else { return };
+            let is_stale = |ip: &&IpAddr| !look.held.contains(&(vrf, **ip)) && self.is_ours(part, **ip);
             let stale = hosts.difference(&stood).filter(is_stale);
             found.extend(stood.difference(&hosts).chain(stale).copied());
         }
-        let found: Vec<Object> = found.into_iter().map(|ip| self.exposed_of(part.vni(), ip)).collect();
+        let found: Vec<Object> = found.into_iter().flat_map(|ip| self.tellers(part.vni(), ip)).collect();
         let State::Asked(look) = &mut self.survey.state else { return };
         look.found.extend(found.into_iter().map(|object| (object.key(), (part, object))));
         if look.owed.is_empty() {
@@ -166,14 +223,22 @@ impl Reconciler {
     fn surveyed(&mut self, now: Instant) {
         let State::Asked(mut look) = std::mem::take(&mut self.survey.state) else { return };
         for (key, part, link) in self.core.links_of_l3vnis_down() {
-            look.found.insert(key, (part, link));
+            if look.round.has(part) {
+                look.found.insert(key, (part, link));
+            }
         }
+        let Round { parts, first } = look.round;
         if look.found.is_empty() {
-            tracing::info!("BGP has all that stands");
+            match &parts {
+                Some(parts) => self.counting.accept(parts),
+                None => tracing::info!("BGP has all that stands"),
+            }
+            self.survey.begin(now);
             return;
         }
-        let Some(first) = look.first else {
-            self.survey.state = State::Due(now + SETTLE, Some(look.found.into_keys().collect()));
+        let Some(first) = first else {
+            let first = Some(look.found.into_keys().collect());
+            self.survey.state = State::Due(now + SETTLE, Round { parts, first });
             return;
         };
         let agreed = look.found.into_iter().filter(|(key, _)| first.contains(key));
@@ -182,10 +247,44 @@ impl Reconciler {
             count += u64::from(self.core.tell_again(key, part, object));
         }
         self.survey.told_again += count;
-        tracing::warn!(count, "what zebra has lost is told again");
+        if count > 0 {
+            tracing::warn!(
+                count,
+                "BGP has not what stands: what zebra has lost, or never heard, is told again"
+            );
+        }
+        if parts.is_some() {
+            // Whether that helped the next count says.
+            self.survey.begin(now);
+            return;
+        }
         // Until two looks find nothing: this may be lost, too. What does not come by being told lacks something else.
         self.survey.rounds += 1;
-        self.survey.state = State::Due(now + retry::doubled(SETTLE, self.survey.rounds, LONGEST), None);
+        let pause = retry::doubled(SETTLE, self.survey.rounds, LONGEST);
+        self.survey.state = State::Due(now + pause, Round::default());
+    }
+
+    /// Whether a host that a part's VRF originates is the agent's: all that is in the BGP mode's VRF is, of a tenant's what
+    /// is the tenant's.
+    pub(super) fn is_ours(&self, part: Part, ip: IpAddr) -> bool {
+        part.vni().is_none_or(|vni| self.intent.tenant(vni).is_some_and(|tenant| is_of(tenant, ip)))
+    }
+
+    /// What is told again for a host that BGP lacks, or has too much.
+    ///
+    /// zebra prefers the route with the smaller metric, and does not hear of the end of IPv4 routes by a link that goes down. If
+    /// the route to a gateway was such a one, from when its address was on a dummy, it hides the one that exposes it: one like
+    /// it has to come and go.
+    fn tellers(&self, vni: Option<Vni>, ip: IpAddr) -> Vec<Object> {
+        let exposed = self.exposed_of(vni, ip);
+        let hides = match (vni, &exposed) {
+            (
+                Some(vni),
+                Object::Kernel(KernelObject::Route(Route { next_hop: NextHop::Link(device), .. })),
+            ) => ip.is_ipv4().then(|| KernelObject::Route(Route::passing(vni.get(), ip, *device)).into()),
+            _ => None,
+        };
+        std::iter::once(exposed).chain(hides).collect()
     }
 }
 
@@ -210,12 +309,12 @@ impl Core {
     }
 
     /// Addresses by the VRF that their link is in, and exposing routes by that of their table.
-    fn held_addresses(&self) -> HashSet<(IfName, IpAddr)> {
+    fn held_addresses(&self, is_asked_for: impl Fn(&IfName) -> bool) -> HashSet<(IfName, IpAddr)> {
         let held = self.actual.keys().filter_map(|key| match key {
             Key::Kernel(key) => self.attracted(&key),
             _ => None,
         });
-        held.collect()
+        held.filter(|(vrf, _)| is_asked_for(vrf)).collect()
     }
 
     /// The links of tenants whose L3VNI is wished and that zebra does not have up.
@@ -234,17 +333,15 @@ impl Core {
     }
 
     /// The host addresses that stand as wished, by tenant; those of the BGP mode are its base's.
-    fn standing_hosts(&self) -> BTreeMap<Part, BTreeSet<IpAddr>> {
+    fn standing_hosts(&self, is_asked_for: impl Fn(Part) -> bool) -> BTreeMap<Part, BTreeSet<IpAddr>> {
         let mut hosts: BTreeMap<Part, BTreeSet<IpAddr>> = BTreeMap::new();
         for wished in self.wished.iter() {
-            let (part, object) = (wished.part(), &*wished.object);
-            let is_subnet = matches!(object, Object::Kernel(KernelObject::Address(address))
-                if *address != Address::host(address.dev, address.ip));
-            if let Some(ip) = exposed::attracts(object)
-                && !is_subnet
+            let (part, object) = (wished.part().vni().map_or(Part::Base, Part::Vni), &*wished.object);
+            if is_asked_for(part)
+                && let Some(ip) = exposed::host(object)
                 && !self.open.contains_key(&object.key())
             {
-                hosts.entry(part.vni().map_or(Part::Base, Part::Vni)).or_default().insert(ip);
+                hosts.entry(part).or_default().insert(ip);
             }
         }
         hosts

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     config::Config,
     intent::names,
-    model::{IfName, MacAddr, OfPort, Vni},
+    model::{IfName, MacAddr, OfPort, Prefix, Vni},
     planes::{
         Change, Command, Operation, Outcome, Report, Verb,
         flows::object::{BridgePort, FlowsKey, FlowsObject},

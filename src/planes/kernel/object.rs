@@ -228,6 +228,18 @@ impl Route {
     pub fn exposes(&self) -> bool {
         self.metric == EXPOSING_METRIC
     }
+
+    /// A route to an address on this device that is like no other of ours or, in all likelihood, of others, and of the smallest
+    /// metric: it comes and goes for those who listen.
+    pub fn passing(table: u32, ip: IpAddr, device: IfName) -> Self {
+        Self { table, prefix: ip.into(), metric: 0, next_hop: NextHop::Via(ip, device) }
+    }
+
+    /// Whether it is such a one.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.next_hop, NextHop::Via(gateway, _) if Prefix::from(gateway) == self.prefix)
+            && self.metric == 0
+    }
 }
 
 impl From<Link> for KernelObject {

@@ -9,7 +9,6 @@ use super::{Hops, MOST_REASONS, is_zero, state_of};
 use crate::reconcile::{
     Reconciler,
     core::Unanswered,
-    order,
     part::Part,
     slice::{Side, Slice, Trouble},
 };
@@ -137,7 +136,7 @@ fn of_network(
         table: tie.map(|tie| tie.table),
         state: sum.state(),
         more_reasons,
-        prefixes: Hops::new(tally.prefixes, sum.away, reconciler.counting.count(part), now),
+        prefixes: Hops::of(reconciler, part, now),
         wished: tally.objects,
         open: sum.open,
         reasons: sum.reasons,
@@ -147,7 +146,6 @@ fn of_network(
 /// Several slices as one.
 struct Sum {
     open: u32,
-    away: usize,
     worst: Option<Trouble>,
     reasons: Vec<String>,
     waits: bool,
@@ -156,12 +154,10 @@ struct Sum {
 
 impl Sum {
     fn of<'a>(slices: impl Iterator<Item = &'a Slice>) -> Self {
-        let mut sum =
-            Self { open: 0, away: 0, worst: None, reasons: Vec::new(), waits: false, framed: false };
+        let mut sum = Self { open: 0, worst: None, reasons: Vec::new(), waits: false, framed: false };
         let mut told: BTreeSet<(Trouble, &str)> = BTreeSet::new();
         for slice in slices {
             sum.open += slice.open_keys(Side::Build) + slice.open_keys(Side::Remove);
-            sum.away += slice.open_at(Side::Build, order::ADVERTISE) as usize;
             sum.waits |= !slice.waiting.is_empty();
             sum.framed |= !slice.frame.is_empty() || slice.open_keys(Side::Build) > 0;
             told.extend(slice.troubles());

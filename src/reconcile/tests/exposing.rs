@@ -15,7 +15,7 @@ fn exposing(expose: Expose) -> Config {
     Config { expose, ..Config::default() }
 }
 
-fn standing(expose: Expose) -> Rig {
+pub fn standing(expose: Expose) -> Rig {
     let mut rig = Rig::with(Cloud::seed(), exposing(expose));
     rig.run();
     assert!(rig.status().converged, "{:?}", rig.status());

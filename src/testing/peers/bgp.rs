@@ -10,7 +10,12 @@ impl Peers {
     /// zebra hears of an address, and BGP of it.
     pub(super) fn hear(&mut self, object: &Object, stands: bool) {
         let told = match object {
-            Object::Kernel(KernelObject::Address(address)) => (address.dev, address.ip),
+            // Those of whole subnets are not asked for.
+            Object::Kernel(KernelObject::Address(address))
+                if address.length == Prefix::from(address.ip).prefix_len() =>
+            {
+                (address.dev, address.ip)
+            }
             Object::Kernel(KernelObject::Route(route)) if route.exposes() => {
                 let Some(vni) = Vni::new(route.table) else { return };
                 (names::dummy(vni), route.prefix.addr())
