@@ -11,7 +11,10 @@ pub mod frr;
 pub mod kernel;
 pub mod vswitch;
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use self::frr::question::{Answer, Daemons, Question};
+use crate::model::IfName;
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +82,9 @@ pub enum Report<S, K> {
     },
     /// How zebra keeps up with what the kernel tells it, when that has changed (the kernel plane alone).
     Backlog(Backlog),
+    /// All VTEPs by which BGP's routes lead, on which bridge, and of which zebra has put no neighbour there, when that has
+    /// changed (the kernel plane alone).
+    Forgotten(BTreeSet<(IfName, IpAddr)>),
     /// An answer about BGP (FRR's plane alone).
     Bgp(Answer),
     /// Which daemons can be spoken with, when that has changed (FRR's plane alone).
@@ -116,6 +122,7 @@ impl<S, K> Report<S, K> {
             Self::Changed(changes) => Report::Changed(changes.into_iter().map(Change::map).collect()),
             Self::Results { id, outcomes } => Report::Results { id, outcomes },
             Self::Backlog(backlog) => Report::Backlog(backlog),
+            Self::Forgotten(vteps) => Report::Forgotten(vteps),
             Self::Bgp(answer) => Report::Bgp(answer),
             Self::Daemons(daemons) => Report::Daemons(daemons),
         }

@@ -34,6 +34,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod underlay;
+mod vteps;
 
 use std::{
     borrow::Cow,
@@ -54,6 +55,7 @@ use self::{
     slice::Slice,
     survey::Survey,
     underlay::Underlay,
+    vteps::Vteps,
 };
 pub use self::{
     brake::{BrakeStatus, Limit as MassWithdrawLimit, Options as MassWithdraw},
@@ -104,6 +106,7 @@ pub struct Reconciler {
     drain: Drain,
     survey: Survey,
     counting: Counting,
+    vteps: Vteps,
     /// The new prefix that is followed until bgpd has it.
     arrival: Option<Arrival>,
     /// FRR's daemons, each a session of its own to an operator.
@@ -148,6 +151,7 @@ impl Reconciler {
             drain: Drain::default(),
             survey: Survey::default(),
             counting: Counting::default(),
+            vteps: Vteps::default(),
             arrival: None,
             daemons: BTreeMap::new(),
             warning: None,
@@ -231,6 +235,7 @@ impl Reconciler {
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
         match report {
             Report::Backlog(backlog) => self.backlog(backlog, now),
+            Report::Forgotten(vteps) => self.vteps.heard(&vteps, now),
             Report::Bgp(Answer::Originated { vrf, hosts }) => self.originated(vrf, hosts, now),
             Report::Bgp(Answer::Counted { vrf, total, held }) => self.counted(vrf, total, held, now),
             Report::Bgp(Answer::Sighted { what, seen }) => self.sighted(what, seen, now),
@@ -272,6 +277,7 @@ impl Reconciler {
         self.core.withhold_underlay(!self.knows_translations());
         let mut commands = self.core.poll(now);
         commands.extend(self.ask_for_survey(now));
+        commands.extend(self.remind_zebra(now));
         commands.extend(self.follow_arrival());
         self.tell_news(now);
         commands.extend(self.ask_for_counts(now));
@@ -498,8 +504,8 @@ impl Reconciler {
         if !self.southbound_read {
             return None;
         }
-        let others =
-            self.survey.deadline().into_iter().chain(self.news.due()).chain(self.counting_deadline());
+        let looks = self.survey.deadline().into_iter().chain(self.counting_deadline());
+        let others = looks.chain(self.vteps_deadline()).chain(self.news.due());
         self.core.next_timeout().into_iter().chain(others).min()
     }
 

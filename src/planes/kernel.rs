@@ -18,10 +18,14 @@ pub mod io;
 pub mod object;
 pub mod session;
 pub mod uapi;
+mod vteps;
 pub mod wire;
 pub mod zebra;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc::{Receiver, Sender},
@@ -37,6 +41,7 @@ use self::{
     object::{KernelKey, KernelObject, ROUTE_PROTOCOL},
     session::Batch,
     uapi::{AF_INET, AF_INET6, RTPROT_KERNEL},
+    vteps::Vteps,
     wire::Writer,
     zebra::Zebra,
 };
@@ -141,6 +146,7 @@ struct Plane<'a> {
     actual: Actual,
     indexes: Indexes,
     zebra: &'a mut Zebra,
+    vteps: Vteps,
     /// Of the next request.
     sequence: u32,
 }
@@ -151,7 +157,8 @@ impl<'a> Plane<'a> {
         let asking = Asking::open().map_err(why)?;
         let listening = Listening::open(options.listen_buffer, asking.port()).map_err(why)?;
         let (actual, indexes) = (Actual::default(), Indexes::default());
-        let mut plane = Self { asking, listening, actual, indexes, zebra, sequence: 1 };
+        let vteps = Vteps::default();
+        let mut plane = Self { asking, listening, actual, indexes, zebra, vteps, sequence: 1 };
         plane.read_everything().await?;
         Ok(plane)
     }
@@ -166,6 +173,7 @@ impl<'a> Plane<'a> {
                 _ = look.tick() => {
                     self.zebra.look();
                     self.tell_backlog(reports).await?;
+                    self.look_for_vteps(reports).await?;
                     continue;
                 }
                 heard = self.listening.hear(&mut self.actual) => {
@@ -184,6 +192,26 @@ impl<'a> Plane<'a> {
     async fn tell_backlog(&mut self, reports: &Reports) -> Result<(), Ended> {
         match self.zebra.news() {
             Some(backlog) => tell(reports, Report::Backlog(backlog)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Looks whether zebra has forgotten VTEPs, and tells which where that has changed.
+    async fn look_for_vteps(&mut self, reports: &Reports) -> Result<(), Ended> {
+        let mut forgotten = BTreeSet::new();
+        for lost in self.vteps.lasting(&self.actual) {
+            let (index, vtep) = lost;
+            let Some((bridge, table)) = self.actual.place(index) else { continue };
+            let family = if vtep.is_ipv4() { AF_INET } else { AF_INET6 };
+            let question = Question::Routes { family, table: Some(table), which: Which::Any };
+            if self.ask(question).await?.iter().any(|route| vteps::leads_by(route, lost)) {
+                forgotten.insert((bridge, vtep));
+            } else {
+                self.actual.forget_neighbour(lost);
+            }
+        }
+        match self.vteps.news(forgotten) {
+            Some(forgotten) => tell(reports, Report::Forgotten(forgotten)).await,
             None => Ok(()),
         }
     }

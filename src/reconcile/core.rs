@@ -284,7 +284,7 @@ impl Core {
             }
             Report::Results { id, outcomes } => self.land(id, outcomes, now, &mut learned),
             // No business of the bookkeeping.
-            Report::Backlog(_) | Report::Bgp(_) | Report::Daemons(_) => {}
+            Report::Backlog(_) | Report::Forgotten(_) | Report::Bgp(_) | Report::Daemons(_) => {}
         }
         if plane == PlaneId::Vswitch {
             self.follow_bridges(&mut learned);

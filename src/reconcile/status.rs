@@ -98,6 +98,8 @@ pub struct ZebraStatus {
     pub waits: u64,
     /// It reads nothing, and is not waited for.
     pub stuck: bool,
+    /// VTEPs that it had forgotten.
+    pub vteps_forgotten: u64,
 }
 
 /// The status in a few numbers.
@@ -300,7 +302,14 @@ fn warning(reconciler: &Reconciler) -> Option<String> {
 
 fn zebra(reconciler: &Reconciler) -> ZebraStatus {
     let Backlog { bytes, lost, waits, stuck } = reconciler.survey.backlog;
-    ZebraStatus { backlog_bytes: bytes, lost, told_again: reconciler.survey.told_again, waits, stuck }
+    ZebraStatus {
+        backlog_bytes: bytes,
+        lost,
+        told_again: reconciler.survey.told_again,
+        waits,
+        stuck,
+        vteps_forgotten: reconciler.vteps.count,
+    }
 }
 
 /// Costs text for what is not well alone.

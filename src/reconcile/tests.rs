@@ -14,6 +14,7 @@ mod reload;
 mod rig;
 mod survey;
 mod turns;
+mod vteps;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -42,6 +42,8 @@ pub fn text(status: &Status) -> String {
     );
     let told_again = "Objects that the kernel was made to tell zebra again.";
     page.single("zebra_told_again_total", "counter", told_again, zebra.told_again);
+    let forgotten = "VTEPs that BGP's routes lead by and that zebra had no neighbour for.";
+    page.single("zebra_forgotten_vteps_total", "counter", forgotten, zebra.vteps_forgotten);
     page.family("operations_total", "counter", "Operations by plane and result.");
     for (plane, results) in &status.operations {
         for (result, count) in results {

@@ -2,8 +2,9 @@
 //! objects.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
+    net::IpAddr,
     process::{Command as Program, Stdio},
     time::Duration,
 };
@@ -75,6 +76,8 @@ pub struct Plane {
     pub view: HashMap<KernelKey, KernelObject>,
     pub wholes: usize,
     pub backlog: Backlog,
+    /// VTEPs that zebra has forgotten, as last told.
+    pub forgotten: BTreeSet<(IfName, IpAddr)>,
     batches: u64,
 }
 
@@ -88,7 +91,8 @@ impl Plane {
         let (told, reports) = channel(64);
         tokio::spawn(kernel::run(options, taken, told));
         let (view, backlog) = (HashMap::new(), Backlog::default());
-        let mut plane = Self { commands, reports, view, wholes: 0, backlog, batches: 0 };
+        let forgotten = BTreeSet::new();
+        let mut plane = Self { commands, reports, view, wholes: 0, backlog, forgotten, batches: 0 };
         plane.until("the first view", |plane| plane.wholes > 0).await;
         plane
     }
@@ -110,6 +114,7 @@ impl Plane {
             }
             Report::Results { outcomes, .. } => return Some(outcomes),
             Report::Backlog(backlog) => self.backlog = backlog,
+            Report::Forgotten(vteps) => self.forgotten = vteps,
             Report::Bgp(_) | Report::Daemons(_) => panic!("the kernel knows no BGP"),
         }
         None

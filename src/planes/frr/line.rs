@@ -74,6 +74,9 @@ pub enum Line {
     DefaultBgp(Asn),
     /// `import vrf X` in the default instance, or its `no`.
     ImportVrf(IfName, bool),
+    /// `no bgp bestpath bandwidth`: where nothing of it is configured it changes nothing, but that bgpd tells zebra all routes
+    /// of the instance again (`no_bgp_bestpath_bw` in bgpd/bgp_vty.c of FRR 8.4 to 10.7).
+    NoBestpathBandwidth,
     /// `bgp router-id A.B.C.D`
     RouterId(Ipv4Addr),
     /// `address-family F`
@@ -169,6 +172,7 @@ impl fmt::Display for Line {
             Self::NoRouterBgp(asn, vrf) => write!(f, "no router bgp {asn} vrf {vrf}"),
             Self::DefaultBgp(asn) => write!(f, "router bgp {asn}"),
             Self::ImportVrf(vrf, on) => write!(f, "{}import vrf {vrf}", no(*on)),
+            Self::NoBestpathBandwidth => f.write_str("no bgp bestpath bandwidth"),
             Self::RouterId(id) => write!(f, "bgp router-id {id}"),
             Self::Family(family) => write!(f, "address-family {family}"),
             Self::ExitFamily => f.write_str("exit-address-family"),

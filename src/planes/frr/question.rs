@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use crate::model::IfName;
+use crate::model::{Asn, IfName};
 
 /// Up to how many prefixes of a table are looked at one by one to be counted. bgpd serves nobody else for 25 us per prefix that it
 /// shows as JSON [FRR 8.4.4].
@@ -18,6 +18,8 @@ pub enum Question {
     Originated(Vec<IfName>),
     /// How far have the host prefixes of these VRFs come? Answered by one `Counted` each.
     Count(Vec<ToCount>),
+    /// Tell zebra all routes of these instances again, if they are there. Not answered.
+    TellZebra(Vec<(Asn, IfName)>),
     /// Say so when this host prefix is there. Takes the place of the last such question.
     Sight(Sight),
 }

@@ -34,6 +34,8 @@ pub struct Actual {
     /// By table, since tables are read again one by one.
     tables: HashMap<u32, HashMap<(Prefix, u32), Hop>>,
     stale: BTreeSet<u32>,
+    /// Neighbours on bridges of ours that were there once and are not.
+    lost: BTreeSet<(u32, IpAddr)>,
     rules: Rules,
     touched: Vec<KernelKey>,
     noted: HashSet<KernelKey>,
@@ -80,6 +82,21 @@ impl Actual {
     /// The Ethernet address of a permanent neighbour.
     pub fn neighbour(&self, index: u32, ip: IpAddr) -> Option<MacAddr> {
         self.devices.get(&index)?.neighbours.get(&ip).map(|(mac, _)| *mac)
+    }
+
+    /// The neighbours on bridges of ours that were there once and are not: which link and address.
+    pub fn lost_neighbours(&self) -> &BTreeSet<(u32, IpAddr)> {
+        &self.lost
+    }
+
+    /// A neighbour that is lost is missed by nobody.
+    pub fn forget_neighbour(&mut self, neighbour: (u32, IpAddr)) {
+        self.lost.remove(&neighbour);
+    }
+
+    /// The name of the link of this index, and the table of the VRF that it is in.
+    pub fn place(&self, index: u32) -> Option<(IfName, u32)> {
+        Some((self.facts(index)?.name, self.vrf_table(index)?))
     }
 
     /// Rules of others that do the same as this one: priority and protocol.
@@ -159,14 +176,20 @@ impl Actual {
                 }
             }
             Event::Neighbour(index, ip, mac, marked) => {
+                self.lost.remove(&(index, ip));
                 self.devices.entry(index).or_default().neighbours.insert(ip, (mac, marked));
                 self.touch_neighbour(index, ip);
             }
+            Event::NeighbourPassing(index, ip) => {
+                self.lost.remove(&(index, ip));
+                self.drop_neighbour(index, ip);
+            }
             Event::NeighbourGone(index, ip) => {
-                if self.devices.get_mut(&index).is_some_and(|device| device.neighbours.remove(&ip).is_some())
-                {
-                    self.touch_neighbour(index, ip);
+                let is_ours = |facts: &LinkFacts| facts.owner.is_some() && facts.kind == LinkKind::Bridge;
+                if self.facts(index).is_some_and(is_ours) {
+                    self.lost.insert((index, ip));
                 }
+                self.drop_neighbour(index, ip);
             }
             Event::Rule(rule, protocol) => {
                 self.rules.put(&rule, protocol);
@@ -388,6 +411,7 @@ impl Actual {
 
     fn drop_device(&mut self, index: u32) {
         self.mark_stale(index);
+        self.lost.retain(|(of, _)| *of != index);
         let Some(old) = self.devices.get_mut(&index).and_then(|device| device.link.take()) else {
             self.devices.remove(&index);
             return;
@@ -448,6 +472,12 @@ impl Actual {
     fn touch_neighbour(&mut self, index: u32, ip: IpAddr) {
         if let Some(dev) = self.facts(index).map(|facts| facts.name) {
             self.touch(KernelKey::Neighbour(dev, ip));
+        }
+    }
+
+    fn drop_neighbour(&mut self, index: u32, ip: IpAddr) {
+        if self.devices.get_mut(&index).is_some_and(|device| device.neighbours.remove(&ip).is_some()) {
+            self.touch_neighbour(index, ip);
         }
     }
 

@@ -48,7 +48,9 @@ pub enum Event {
     PrefixRouteGone(u32, LocalRoute),
     /// A permanent neighbour, and whether it carries our protocol number.
     Neighbour(u32, IpAddr, MacAddr, bool),
-    /// No permanent neighbour of this address is there.
+    /// A neighbour of this address is there that is not permanent.
+    NeighbourPassing(u32, IpAddr),
+    /// None is there, or it does not answer.
     NeighbourGone(u32, IpAddr),
     /// A rule that sends a destination to a table, and its protocol.
     Rule(Rule, u8),
@@ -210,10 +212,11 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
         }
     }
     let Some(ip) = destination else { return Ok(None) };
-    let permanent = message.kind == RTM_NEWNEIGH && state & NUD_PERMANENT != 0;
+    let gone = message.kind == RTM_DELNEIGH || state & NUD_FAILED != 0;
     Ok(Some(match address {
-        Some(mac) if permanent => Event::Neighbour(index, ip, mac, marked),
-        _ => Event::NeighbourGone(index, ip),
+        _ if gone => Event::NeighbourGone(index, ip),
+        Some(mac) if state & NUD_PERMANENT != 0 => Event::Neighbour(index, ip, mac, marked),
+        _ => Event::NeighbourPassing(index, ip),
     }))
 }
 

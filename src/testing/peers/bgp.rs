@@ -42,7 +42,7 @@ impl Peers {
             Question::Sight(what) if self.originated(what.vrf).contains(&what.host) => {
                 vec![Answer::Sighted { what, seen: true }]
             }
-            Question::Sight(_) => Vec::new(),
+            Question::Sight(_) | Question::TellZebra(_) => Vec::new(),
         }
     }
 

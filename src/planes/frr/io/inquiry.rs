@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::peer::{Lost, Peer};
 use crate::{
-    model::IfName,
+    model::{Asn, IfName},
     planes::frr::{
-        decode,
+        decode, dialect,
         line::{Family, Line},
         question::{Answer, COUNT_AT_MOST, Held, Question, Sight, ToCount},
     },
@@ -36,6 +36,8 @@ pub struct Inquiry {
     counts: VecDeque<ToCount>,
     next_count: Option<Instant>,
     sight: Option<Sighting>,
+    /// Instances of which zebra is to be told all routes.
+    to_tell: Vec<(Asn, IfName)>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Inquiry {
         match question {
             Question::Originated(vrfs) => self.originated = vrfs,
             Question::Count(vrfs) => self.counts = vrfs.into(),
+            Question::TellZebra(instances) => self.to_tell = instances,
             Question::Sight(what) => {
                 let since = Instant::now();
                 self.sight = Some(Sighting { what, since, next: since });
@@ -60,14 +63,15 @@ impl Inquiry {
 
     /// There is nothing to ask.
     pub fn is_done(&self) -> bool {
-        self.originated.is_empty() && self.counts.is_empty() && self.sight.is_none()
+        let asks = !self.originated.is_empty() || !self.counts.is_empty() || self.sight.is_some();
+        !asks && self.to_tell.is_empty()
     }
 
     /// When there is something to ask.
     pub fn due(&self) -> Instant {
         let now = Instant::now();
         let count = (!self.counts.is_empty()).then(|| self.next_count.unwrap_or(now));
-        let survey = (!self.originated.is_empty()).then_some(now);
+        let survey = (!self.originated.is_empty() || !self.to_tell.is_empty()).then_some(now);
         let sight = self.sight.as_ref().map(|sight| sight.next);
         survey.into_iter().chain(count).chain(sight).min().unwrap_or(now)
     }
@@ -77,6 +81,10 @@ impl Inquiry {
         let now = Instant::now();
         if let Some(sighting) = self.sight.take_if(|sight| sight.next <= now) {
             return self.look_for(sighting, bgpd).await;
+        }
+        if let Some((asn, vrf)) = self.to_tell.pop() {
+            tell_zebra(bgpd, asn, vrf).await?;
+            return Ok(None);
         }
         if let Some(vrf) = self.originated.pop() {
             return Ok(Some(Answer::Originated { vrf, hosts: originated(bgpd, vrf).await? }));
@@ -103,6 +111,34 @@ impl Inquiry {
         self.sight = Some(Sighting { what, since, next });
         Ok(None)
     }
+}
+
+/// Tells zebra all routes of an instance again. Not where that would make an instance, or end a setting of the operator's.
+async fn tell_zebra(bgpd: &mut Peer, asn: Asn, vrf: IfName) -> Result<(), Lost> {
+    let [running] = ask(bgpd, [Line::ShowRunning]).await?;
+    let head = Line::RouterBgp(asn, vrf);
+    match weighs_bandwidth(&running, head) {
+        None => return Ok(()),
+        Some(true) => {
+            tracing::warn!(%vrf, "`bgp bestpath bandwidth` is configured there: to tell zebra the routes again is left to you");
+            return Ok(());
+        }
+        Some(false) => {}
+    }
+    let replies = bgpd.ask(&[Line::Configure, head, Line::NoBestpathBandwidth, Line::End]).await?;
+    if let Some(refused) = replies.iter().find(|reply| !reply.accepted()) {
+        tracing::warn!(%vrf, "bgpd refused '{}': {}", refused.line, dialect::words(&refused.text));
+    }
+    Ok(())
+}
+
+/// Whether the instance of this head has `bgp bestpath bandwidth`, by the running configuration; None: it is not there.
+fn weighs_bandwidth(running: &str, head: Line) -> Option<bool> {
+    let head = head.to_string();
+    let mut lines = running.lines();
+    lines.find(|line| *line == head)?;
+    let mut settings = lines.take_while(|line| line.starts_with(' '));
+    Some(settings.any(|line| line.trim_start().starts_with("bgp bestpath bandwidth")))
 }
 
 async fn is_there(bgpd: &mut Peer, what: Sight) -> Result<bool, Lost> {
@@ -156,4 +192,22 @@ async fn type5(bgpd: &mut Peer, vni: u32) -> Result<BTreeSet<IpAddr>, Lost> {
 async fn ask<const N: usize>(bgpd: &mut Peer, lines: [Line; N]) -> Result<[String; N], Lost> {
     let texts: Vec<String> = bgpd.ask(&lines).await?.into_iter().map(|reply| reply.text).collect();
     texts.try_into().map_err(|_| bgpd.lost_for("a reply is missing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instances_own_setting_is_found_and_no_others() {
+        let running = "router bgp 1\n bgp bestpath bandwidth ignore\nexit\n!\nrouter bgp 1 vrf a\n bgp router-id 1.1.1.1\n !\n \
+                       address-family ipv4 unicast\n exit-address-family\nexit\n!\nrouter bgp 1 vrf b\n bgp bestpath \
+                       bandwidth skip-missing\nexit\n!\nend\n";
+        let weighs = |asn, vrf: &str| {
+            weighs_bandwidth(running, Line::RouterBgp(Asn::new(asn).unwrap(), vrf.parse().unwrap()))
+        };
+        assert_eq!(weighs(1, "a"), Some(false));
+        assert_eq!(weighs(1, "b"), Some(true));
+        assert_eq!((weighs(2, "a"), weighs(1, "c")), (None, None), "it would be made");
+    }
 }

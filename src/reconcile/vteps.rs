@@ -1,0 +1,86 @@
+//! VTEPs that zebra has forgotten (see the kernel plane): bgpd is made to tell it the routes of the tenant again, which takes
+//! nothing away. Where that does not help it is tried ever more rarely. Pure: time is passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Reconciler,
+    object::{Object, PlaneId},
+    retry,
+};
+use crate::{
+    intent::{Tenant, names},
+    model::IfName,
+    planes::{Command, frr::question::Question},
+};
+
+/// The pause after the first try, and the longest.
+const FIRST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(256);
+
+/// Those that are forgotten.
+#[derive(Debug, Default)]
+pub struct Vteps {
+    forgotten: BTreeMap<(IfName, IpAddr), Try>,
+    /// How many were forgotten since the start.
+    pub(super) count: u64,
+}
+
+/// How often zebra was told, and when it is to be told next.
+#[derive(Debug)]
+struct Try {
+    times: u32,
+    next: Instant,
+}
+
+impl Vteps {
+    /// All that are forgotten by now.
+    pub(super) fn heard(&mut self, forgotten: &BTreeSet<(IfName, IpAddr)>, now: Instant) {
+        self.forgotten.retain(|vtep, _| forgotten.contains(vtep));
+        for vtep in forgotten {
+            self.forgotten.entry(*vtep).or_insert_with(|| {
+                self.count += 1;
+                Try { times: 0, next: now }
+            });
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.forgotten.values().map(|one| one.next).min()
+    }
+
+    /// The bridges of those that are to be told now, each once.
+    fn take_due(&mut self, now: Instant) -> BTreeSet<IfName> {
+        let due = self.forgotten.iter_mut().filter(|(_, one)| one.next <= now);
+        let due = due.map(|((bridge, vtep), one)| {
+            one.times += 1;
+            one.next = now + retry::doubled(FIRST, one.times, LONGEST);
+            tracing::warn!(%bridge, %vtep, times = one.times, "zebra has no neighbour for a VTEP that BGP's routes lead by: it is told them again");
+            *bridge
+        });
+        due.collect()
+    }
+}
+
+impl Reconciler {
+    /// When zebra is to be told of VTEPs; None: not before FRR was read whole.
+    pub(super) fn vteps_deadline(&self) -> Option<Instant> {
+        self.core.is_whole(PlaneId::Frr).then(|| self.vteps.deadline())?
+    }
+
+    /// What bgpd is to tell zebra, when it is time for it.
+    pub(super) fn remind_zebra(&mut self, now: Instant) -> Option<(PlaneId, Command<Object>)> {
+        if self.vteps_deadline().is_none_or(|due| due > now) {
+            return None;
+        }
+        let bridges = self.vteps.take_due(now);
+        let is_due = |tenant: &&Tenant| bridges.contains(&names::bridge(tenant.vni));
+        let tenants = self.intent.tenants().filter(is_due);
+        let instances: Vec<_> = tenants.map(|tenant| (tenant.asn, names::vrf(tenant.vni))).collect();
+        (!instances.is_empty()).then_some((PlaneId::Frr, Command::Ask(Question::TellZebra(instances))))
+    }
+}
