@@ -53,7 +53,11 @@ impl Sessions {
         });
         let options = vswitch::Options { connection: ovsdb };
         sessions.spawn(PlaneId::Vswitch, |commands, reports| vswitch::run(options, commands, reports));
-        let options = frr::Options { socket_dir: config.frr_socket_dir.clone(), evpn: config.modes.evpn };
+        let options = frr::Options {
+            socket_dir: config.frr_socket_dir.clone(),
+            evpn: config.modes.evpn,
+            med_in_place: config.drain_in_place,
+        };
         sessions.spawn(PlaneId::Frr, |commands, reports| frr::run(options, commands, reports));
         sessions
     }

@@ -64,6 +64,7 @@ const OPTIONS: &[Known] = &[
     option("ovn", "ovn_sb_ca_cert", |c, v| text(v).map(|v| c.tls.ca_cert = v.into())),
     option("bgp_agent", "attach", |c, v| attach(v).map(|v| c.attach = v)),
     option("bgp_agent", "expose", |c, v| expose(v).map(|v| c.expose = v)),
+    option("bgp_agent", "drain_in_place", |c, v| boolean(v).map(|v| c.drain_in_place = v)),
     option("bgp_agent", "mtu", |c, v| mtu(v).map(|v| c.mtu = v)),
     option("bgp_agent", "next_hop_proxy", |c, v| next_hop_proxy(v).map(|v| c.next_hop_proxy = v)),
     option("bgp_agent", "max_prefixes_per_vni", |c, v| limit(v).map(|v| c.limits.per_vni = v)),

@@ -206,7 +206,11 @@ impl Plane {
     pub fn start(frr: &Frr) -> Self {
         let (orders, inbox) = mpsc::channel(8);
         let (outbox, reports) = mpsc::channel(64);
-        tokio::spawn(run(Options { socket_dir: frr.sockets(), evpn: true }, inbox, outbox));
+        tokio::spawn(run(
+            Options { socket_dir: frr.sockets(), evpn: true, med_in_place: false },
+            inbox,
+            outbox,
+        ));
         Self { orders, reports, next: 0, daemons: Daemons::new() }
     }
 

@@ -201,7 +201,7 @@ fn the_rd_of_the_python_agent_stays_where_none_is_wished() {
         let update = Operation { verb: Verb::Update, object: wish };
         let seen = seeing(std::slice::from_ref(&standing));
         let says_nothing = lines(&update, &seen).unwrap().is_empty();
-        assert_eq!(super::quiet(&update, &seen).is_empty(), says_nothing);
+        assert_eq!(super::quiet(&update, &seen, false).is_empty(), says_nothing);
         says_nothing
     };
     assert!(stays(with("10.0.0.1:1001")));
@@ -326,7 +326,7 @@ fn the_default_instance_is_told_only_what_it_lacks() {
 fn routes_are_away_for_a_moment_before_they_come_back_otherwise() {
     let standing = [block(Some(1001)), instance(64999, wished(None, &["64999:1"]))];
     let quiet = |verb, wish: BgpSettings, standing: &[FrrObject]| {
-        let operations = quiet(&Operation { verb, object: instance(64999, wish) }, &seeing(standing));
+        let operations = quiet(&Operation { verb, object: instance(64999, wish) }, &seeing(standing), false);
         let lines = operations.into_iter().flat_map(|quiet| said(quiet.verb, quiet.object, standing));
         lines.collect::<Vec<_>>().join(" ")
     };
@@ -335,6 +335,10 @@ fn routes_are_away_for_a_moment_before_they_come_back_otherwise() {
     };
     let withdrawn = evpn("no advertise ipv4 unicast no advertise ipv6 unicast");
     assert_eq!(quiet(Verb::Update, wished(Some("64999:5"), &["64999:1"]), &standing), withdrawn);
+    let drained = BgpSettings { less_preferred: true, ..wished(None, &["64999:1"]) };
+    assert_eq!(quiet(Verb::Update, drained.clone(), &standing), withdrawn);
+    let drain = Operation { verb: Verb::Update, object: instance(64999, drained) };
+    assert_eq!(super::quiet(&drain, &seeing(&standing), true), []);
     let import_gone = evpn("route-target import 0:0 no route-target import 64999:1");
     let import = BgpSettings { import: BTreeSet::new(), ..wished(None, &["64999:1"]) };
     assert_eq!(quiet(Verb::Update, import, &standing), import_gone);

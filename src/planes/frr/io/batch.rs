@@ -30,7 +30,7 @@ const AT_ONCE: usize = 200;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long bgpd may need to hear from zebra that an L3VNI is gone; 10 ms as a rule.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
-/// How long routes are away before they come back with another rd or other import targets: long enough for a withdrawal to
+/// How long routes are away before they come back with another rd or MED, or other import targets: long enough for a withdrawal to
 /// reach the zebra of who imports them, short for who waits.
 const QUIET: Duration = Duration::from_secs(1);
 /// When zebra is made to say that once more.
@@ -46,14 +46,15 @@ struct Step<'a> {
     refusal: Option<String>,
 }
 
-/// Carries out a batch; gives what stands afterwards and one outcome per operation. `is_ending`: the agent ends, so that
+/// Carries out a batch; gives what stands afterwards and one outcome per operation. `med_in_place`: see [`encode::quiet`]. `is_ending`: the agent ends, so that
 /// nothing is waited for that can be left out.
 pub async fn apply(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
+    med_in_place: bool,
     is_ending: impl Fn() -> bool,
 ) -> Result<(View, Vec<Outcome>), Lost> {
-    let (mut expected, restoring) = hush(peers, operations, is_ending).await?;
+    let (mut expected, restoring) = hush(peers, operations, med_in_place, is_ending).await?;
     let all = restoring.iter().chain(operations);
     let mut steps: Vec<_> = all.map(|operation| plan(operation, &mut expected)).collect();
     write_all(peers, &mut steps).await?;
@@ -67,10 +68,12 @@ pub async fn apply(
 async fn hush(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
+    med_in_place: bool,
     is_ending: impl Fn() -> bool,
 ) -> Result<(View, Vec<Operation<FrrObject>>), Lost> {
     let seen = peers.look().await?;
-    let quiet: Vec<_> = operations.iter().flat_map(|operation| encode::quiet(operation, &seen)).collect();
+    let quiet: Vec<_> =
+        operations.iter().flat_map(|operation| encode::quiet(operation, &seen, med_in_place)).collect();
     if quiet.is_empty() {
         return Ok((seen, Vec::new()));
     }

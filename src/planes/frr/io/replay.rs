@@ -138,7 +138,7 @@ async fn one_life(transcripts: &[(&'static str, &str)], vrf_refusal: &str) {
         transcripts.iter().map(|(name, transcript)| daemon(directory.path(), name, transcript)).collect();
     let (commands, inbox) = mpsc::channel(8);
     let (outbox, reports) = mpsc::channel(8);
-    let options = Options { socket_dir: directory.path().to_owned(), evpn: true };
+    let options = Options { socket_dir: directory.path().to_owned(), evpn: true, med_in_place: false };
     let plane = tokio::spawn(run(options, inbox, outbox));
     let mut side = Side { commands, reports, daemons: Daemons::new() };
 
@@ -249,7 +249,11 @@ async fn a_daemon_that_goes_in_the_middle_leaves_outcomes_unknown() {
     let _bgpd = daemon(directory.path(), "bgpd", bgpd);
     let (commands, inbox) = mpsc::channel(8);
     let (outbox, reports) = mpsc::channel(8);
-    tokio::spawn(run(Options { socket_dir: directory.path().to_owned(), evpn: true }, inbox, outbox));
+    tokio::spawn(run(
+        Options { socket_dir: directory.path().to_owned(), evpn: true, med_in_place: false },
+        inbox,
+        outbox,
+    ));
     let mut side = Side { commands, reports, daemons: Daemons::new() };
     assert!(matches!(side.report().await, Report::Whole(_)));
     side.send(&[(Verb::Create, &block(Some(1001), true))]).await;

@@ -1,0 +1,22 @@
+# A drain and its end change the MED of a tenant's routes: the leaf, whose zebra forgets a VTEP when an attribute of its routes
+# changes under it (FRR 8.4.0 to 8.4.4), goes on reaching the tenant, after the second in which the routes are away.
+leaf_metric_is() { vtysh -N leaf -c "show bgp l2vpn evpn $VM4/32 json" 2>/dev/null | grep -qE "\"(metric|med)\": *$1\b"; }
+neighbours() { ip -n leaf neigh show dev br-1001 | grep -c extern_learn; }
+both() { [ "$(neighbours)" = 2 ]; } # for each family
+
+standing_tenant
+expect_ping ext-1001 $VM4
+for round in 1 2 3; do
+  step "round $round"
+  start_stream ext-1001 $VM4
+  agent drain --keep
+  within 60 leaf_metric_is 4294967294
+  within 10 both
+  expect_ping ext-1001 $VM4
+  agent undrain
+  within 60 leaf_metric_is 0
+  within 10 both
+  expect_ping ext-1001 $VM4
+  stream_dark "drained and back"
+done
+exact "$(world 1001)"
