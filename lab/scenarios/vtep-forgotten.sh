@@ -1,5 +1,5 @@
-# zebra of FRR 8.4 to 9 forgets a VTEP when an attribute of its only route changes: nobody reaches it any more. The agent sees it
-# and has zebra told the route again.
+# zebra of FRR 8.4.0 to 8.4.4 forgets a VTEP when an attribute of its only route changes: nobody reaches it any more. The agent
+# sees it and has zebra told the route again. A newer one forgets none, and is told nothing.
 metric() { # metric NUMBER: that of what the leaf tells of the tenant's far end
   vtysh -N leaf -c 'configure terminal' -c "router bgp $AS vrf vrf-1001" -c 'address-family ipv4 unicast' \
     -c "redistribute connected metric $1"
@@ -16,6 +16,9 @@ for number in 1 2 3 4 5 6 7 8; do
   within 20 neighbour
   expect_ping ext-1001 $VM4
 done
-status_says '"vteps_forgotten":[1-9]'
+case $(vtysh -c 'show version' | head -1) in
+  *" 8.4."[0-4]*) status_says '"vteps_forgotten":[1-9]' ;;
+  *) status_says '"vteps_forgotten":0' ;;
+esac
 say "$(agent status --json | jq -c .zebra)"
 exact "$(world 1001)"

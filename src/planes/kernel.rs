@@ -22,10 +22,7 @@ mod vteps;
 pub mod wire;
 pub mod zebra;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::{
     sync::mpsc::{Receiver, Sender},
@@ -80,10 +77,10 @@ type Reports = Sender<Report<KernelObject, KernelKey>>;
 /// the thread that polls it.
 pub async fn run(options: Options, mut commands: Commands, reports: Reports) {
     let mut pause = FIRST_PAUSE;
-    // What zebra has lost counts on when our sockets are opened anew.
-    let mut zebra = Zebra::default();
+    // What zebra has lost or forgotten counts on when our sockets are opened anew.
+    let (mut zebra, mut vteps) = (Zebra::default(), Vteps::default());
     loop {
-        let why = match Plane::open(options, &mut zebra).await {
+        let why = match Plane::open(options, &mut zebra, &mut vteps).await {
             Ok(mut plane) => {
                 pause = FIRST_PAUSE;
                 match plane.serve(&mut commands, &reports).await {
@@ -146,18 +143,17 @@ struct Plane<'a> {
     actual: Actual,
     indexes: Indexes,
     zebra: &'a mut Zebra,
-    vteps: Vteps,
+    vteps: &'a mut Vteps,
     /// Of the next request.
     sequence: u32,
 }
 
 impl<'a> Plane<'a> {
-    async fn open(options: Options, zebra: &'a mut Zebra) -> Result<Self, String> {
+    async fn open(options: Options, zebra: &'a mut Zebra, vteps: &'a mut Vteps) -> Result<Self, String> {
         let why = |error| format!("cannot open a netlink socket: {error}");
         let asking = Asking::open().map_err(why)?;
         let listening = Listening::open(options.listen_buffer, asking.port()).map_err(why)?;
         let (actual, indexes) = (Actual::default(), Indexes::default());
-        let vteps = Vteps::default();
         let mut plane = Self { asking, listening, actual, indexes, zebra, vteps, sequence: 1 };
         plane.read_everything().await?;
         Ok(plane)
@@ -196,21 +192,19 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// Looks whether zebra has forgotten VTEPs, and tells which where that has changed.
+    /// Looks whether zebra has forgotten VTEPs, and tells which where that has changed. A look that fails is taken again later.
     async fn look_for_vteps(&mut self, reports: &Reports) -> Result<(), Ended> {
-        let mut forgotten = BTreeSet::new();
-        for lost in self.vteps.lasting(&self.actual) {
-            let (index, vtep) = lost;
-            let Some((bridge, table)) = self.actual.place(index) else { continue };
-            let family = if vtep.is_ipv4() { AF_INET } else { AF_INET6 };
-            let question = Question::Routes { family, table: Some(table), which: Which::Any };
-            if self.ask(question).await?.iter().any(|route| vteps::leads_by(route, lost)) {
-                forgotten.insert((bridge, vtep));
-            } else {
-                self.actual.forget_neighbour(lost);
+        let now = Instant::now();
+        for (place, lost) in self.vteps.due(&self.actual, now) {
+            let family = if place.is_ipv4 { AF_INET } else { AF_INET6 };
+            let question = Question::Routes { family, table: Some(place.table), which: Which::Bgp };
+            let routes = self.ask_once(question).await.map_err(|why| tracing::warn!("kernel: {why}"));
+            let routes = routes.ok().and_then(Result::ok);
+            for unmissed in self.vteps.answered(place, &lost, routes.as_deref(), now) {
+                self.actual.forget_neighbour(unmissed);
             }
         }
-        match self.vteps.news(forgotten) {
+        match self.vteps.news(&self.actual) {
             Some(forgotten) => tell(reports, Report::Forgotten(forgotten)).await,
             None => Ok(()),
         }
@@ -370,13 +364,14 @@ impl<'a> Plane<'a> {
     async fn read_everything(&mut self) -> Result<(), String> {
         let mut heard = Ok(());
         for _ in 0..TRIES {
-            let mut fresh = Actual::default();
+            let mut fresh = self.actual.fresh();
             for question in Question::everything() {
                 self.ask(question).await?.into_iter().for_each(|event| fresh.apply(event));
             }
             fresh.take_stale();
             heard = self.listening.drain(&mut fresh);
             if heard.is_ok() {
+                fresh.settle();
                 self.actual = fresh;
                 return self.read_stale_tables().await;
             }

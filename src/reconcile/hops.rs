@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::{
     Reconciler,
+    doubt::Doubt,
     object::{Key, Object, PlaneId},
     part::Part,
-    retry,
 };
 use crate::{
     intent::names,
@@ -33,12 +33,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// How many VRFs are asked for at once: what changes meanwhile does not wait long.
 const AT_ONCE: usize = 16;
-
-/// How often a VRF that does not have what stands is looked at before that is let be until it changes.
-const MOST_LOOKS: u32 = 8;
-
-/// The longest pause before such a VRF is counted again.
-const LONGEST: Duration = Duration::from_secs(64);
 
 /// How long bgpd may take for one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,21 +63,6 @@ pub struct Counting {
     asked: Option<(BTreeMap<IfName, Part>, Instant)>,
     /// Not before this.
     pause: Option<Instant>,
-}
-
-/// What bgpd has of a VRF is not what stands.
-#[derive(Debug)]
-struct Doubt {
-    /// By how many hosts at least, in all counts.
-    least: usize,
-    /// How often it was counted so, some time apart.
-    times: u32,
-    /// Counts before this say nothing new.
-    next: Instant,
-    /// It is to be counted again then.
-    waits: bool,
-    /// So many differ for good, as far as can be told: there is nothing to be done about them.
-    accepted: Option<usize>,
 }
 
 impl Counting {
@@ -117,7 +96,7 @@ impl Counting {
         if let Some((_, heard)) = &self.asked {
             return Some(*heard + PATIENCE);
         }
-        let again = self.doubts.values().filter(|doubt| doubt.waits).map(|doubt| doubt.next);
+        let again = self.doubts.values().filter_map(Doubt::due);
         let first = self.due.front().map(|(since, _)| *since + SETTLE);
         let first = first.into_iter().chain(again).min()?;
         Some(self.pause.map_or(first, |pause| pause.max(first)))
@@ -128,44 +107,28 @@ impl Counting {
         self.doubts.remove(&part);
     }
 
-    /// What bgpd has of a part differs from what stands by so many hosts. Gives whether that has to be looked at: it does not
-    /// change by itself.
-    fn doubt(&mut self, part: Part, differ: usize, now: Instant) -> bool {
-        let fresh = Doubt { least: differ, times: 0, next: now, waits: false, accepted: None };
-        let doubt = self.doubts.entry(part).or_insert(fresh);
-        if doubt.accepted == Some(differ) {
-            return false;
-        }
-        if differ < doubt.least || doubt.accepted.take().is_some() {
-            (doubt.least, doubt.times, doubt.next) = (differ, 0, now);
-        }
-        doubt.waits = true;
-        if doubt.next > now {
-            return false;
-        }
-        doubt.times += 1;
-        doubt.next = now + retry::doubled(SETTLE, doubt.times, LONGEST);
-        if doubt.times > MOST_LOOKS {
-            (doubt.waits, doubt.accepted) = (false, Some(differ));
-            return false;
-        }
-        doubt.times > 1
+    /// By these hosts what bgpd has of a part differs from what stands. Gives whether that has to be looked at.
+    fn doubt(&mut self, part: Part, differing: &BTreeSet<IpAddr>, now: Instant) -> bool {
+        self.doubts.entry(part).or_insert_with(|| Doubt::new(now)).counted(differing, now)
     }
 
-    /// A look at these parts found nothing to be told: what differs is no business of ours.
-    pub(super) fn accept(&mut self, parts: &BTreeSet<Part>) {
-        for part in parts {
-            if let Some(doubt) = self.doubts.get_mut(part) {
-                (doubt.waits, doubt.accepted) = (false, Some(doubt.least));
-            }
+    /// A look at a part found nothing to be told: what differs is no business of ours.
+    pub(super) fn accept(&mut self, part: Part) {
+        if let Some(doubt) = self.doubts.get_mut(&part) {
+            doubt.accept();
         }
+    }
+
+    /// Whether a host of a part differs for good.
+    pub(super) fn lets_be(&self, part: Part, host: IpAddr) -> bool {
+        self.doubts.get(&part).is_some_and(|doubt| doubt.lets_be(host))
     }
 
     /// The doubts that are to be counted again are due.
     fn look_again(&mut self, now: Instant) {
-        let ripe = self.doubts.iter_mut().filter(|(_, doubt)| doubt.waits && doubt.next <= now);
+        let ripe = self.doubts.iter_mut().filter(|(_, doubt)| doubt.due().is_some_and(|due| due <= now));
         let ripe = ripe.map(|(part, doubt)| {
-            doubt.waits = false;
+            doubt.asked();
             *part
         });
         for part in ripe.collect::<Vec<_>>() {
@@ -284,30 +247,41 @@ impl Reconciler {
         }
     }
 
-    /// Compares what bgpd has of a VRF with what stands there, in numbers. A part that is still being built is not compared.
+    /// Compares what bgpd has of a VRF with what stands there. A part that is still being built is not compared.
     fn compare(&mut self, part: Part, parts: &[Part], hosts: &BTreeSet<IpAddr>, now: Instant) {
+        if !self.core.is_built(part) {
+            return self.counting.trust(part);
+        }
+        let differing = self.differing(part, parts, hosts);
+        if differing.is_empty() {
+            self.counting.trust(part);
+        } else if self.counting.doubt(part, &differing, now) {
+            self.survey.doubt(part, now);
+        }
+    }
+
+    /// The hosts of a VRF that stand and that bgpd lacks, and those of the agent's that it has and that are gone.
+    fn differing(&self, part: Part, parts: &[Part], hosts: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
         let mut had: BTreeMap<Part, usize> = BTreeMap::new();
-        let mut stale = 0;
-        for host in hosts {
-            let key = self.exposed_of(part.vni(), *host).key();
+        let mut differing = BTreeSet::new();
+        for &host in hosts {
+            let key = self.exposed_of(part.vni(), host).key();
             match self.core.wished.get(&key) {
                 Some(wished) if !self.core.open.contains_key(&key) => {
                     *had.entry(wished.part().counted()).or_default() += 1;
                 }
-                Some(_) => {}
-                None => stale += usize::from(!self.core.actual.has(&key) && self.is_ours(part, *host)),
+                None if !self.core.actual.has(&key) && self.is_ours(part, host) => _ = differing.insert(host),
+                _ => {}
             }
         }
-        let lacking = |one: &Part| {
-            let had = had.get(one).copied().unwrap_or_default();
-            self.core.standing_hosts_of(*one).saturating_sub(had)
-        };
-        let differ = stale + parts.iter().map(lacking).sum::<usize>();
-        if differ == 0 || !self.core.is_built(part) {
-            self.counting.trust(part);
-        } else if self.counting.doubt(part, differ, now) {
-            self.survey.doubt(part, now);
+        // Numbers cost little; which ones they are is looked up where they differ.
+        let lacks =
+            |one: &Part| had.get(one).copied().unwrap_or_default() < self.core.standing_hosts_of(*one);
+        if parts.iter().any(lacks) {
+            let standing = self.core.standing_hosts(|one| one == part).remove(&part).unwrap_or_default();
+            differing.extend(standing.difference(hosts));
         }
+        differing
     }
 
     /// The parts that the VRF of a part tells of: the BGP mode's has all provider networks' prefixes.

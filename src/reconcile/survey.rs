@@ -91,6 +91,10 @@ struct Look {
     /// All addresses and exposing routes that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
     round: Round,
+    /// The parts that were compared; others were still being built, or bgpd did not tell of them.
+    compared: BTreeSet<Part>,
+    /// Some were still being built.
+    incomplete: bool,
     found: KeyMap<(Part, Object)>,
 }
 
@@ -195,7 +199,15 @@ impl Reconciler {
         }
         let vrfs = owed.keys().copied().collect();
         let held = self.core.held_addresses(|vrf| owed.contains_key(vrf));
-        self.survey.state = State::Asked(Look { since: now, owed, held, round, found: KeyMap::default() });
+        self.survey.state = State::Asked(Look {
+            since: now,
+            owed,
+            held,
+            round,
+            compared: BTreeSet::new(),
+            incomplete: false,
+            found: KeyMap::default(),
+        });
         Some((PlaneId::Frr, Command::Ask(Question::Originated(vrfs))))
     }
 
@@ -203,13 +215,17 @@ impl Reconciler {
     pub(super) fn originated(&mut self, vrf: IfName, hosts: Option<BTreeSet<IpAddr>>, now: Instant) {
         let State::Asked(look) = &mut self.survey.state else { return };
         let Some((part, stood)) = look.owed.remove(&vrf) else { return };
+        // What is still being built keeps its addresses back: they would not be told before it stands.
+        let is_built = self.core.is_built(part);
+        look.incomplete |= !is_built;
         let mut found = Vec::new();
-        // What is still being built keeps its addresses back, and tells them when it stands.
-        if let Some(hosts) = hosts.filter(|_| self.core.is_built(part)) {
+        if let Some(hosts) = hosts.filter(|_| is_built) {
+            look.compared.insert(part);
             let State::Asked(look) = &self.survey.state else { return };
             let is_stale = |ip: &&IpAddr| !look.held.contains(&(vrf, **ip)) && self.is_ours(part, **ip);
             let stale = hosts.difference(&stood).filter(is_stale);
-            found.extend(stood.difference(&hosts).chain(stale).copied());
+            let is_new = |ip: &&IpAddr| look.round.parts.is_none() || !self.counting.lets_be(part, **ip);
+            found.extend(stood.difference(&hosts).chain(stale).filter(is_new).copied());
         }
         let found: Vec<Object> = found.into_iter().flat_map(|ip| self.tellers(part.vni(), ip)).collect();
         let State::Asked(look) = &mut self.survey.state else { return };
@@ -228,10 +244,15 @@ impl Reconciler {
             }
         }
         let Round { parts, first } = look.round;
+        if parts.is_some() {
+            let differ: BTreeSet<Part> = look.found.values().map(|(part, _)| *part).collect();
+            look.compared.difference(&differ).for_each(|part| self.counting.accept(*part));
+        }
         if look.found.is_empty() {
-            match &parts {
-                Some(parts) => self.counting.accept(parts),
+            match parts {
+                None if look.incomplete => self.look_later(now),
                 None => tracing::info!("BGP has all that stands"),
+                Some(_) => {}
             }
             self.survey.begin(now);
             return;
@@ -259,6 +280,11 @@ impl Reconciler {
             return;
         }
         // Until two looks find nothing: this may be lost, too. What does not come by being told lacks something else.
+        self.look_later(now);
+    }
+
+    /// All are looked at again, ever later.
+    fn look_later(&mut self, now: Instant) {
         self.survey.rounds += 1;
         let pause = retry::doubled(SETTLE, self.survey.rounds, LONGEST);
         self.survey.state = State::Due(now + pause, Round::default());
@@ -333,7 +359,10 @@ impl Core {
     }
 
     /// The host addresses that stand as wished, by tenant; those of the BGP mode are its base's.
-    fn standing_hosts(&self, is_asked_for: impl Fn(Part) -> bool) -> BTreeMap<Part, BTreeSet<IpAddr>> {
+    pub(super) fn standing_hosts(
+        &self,
+        is_asked_for: impl Fn(Part) -> bool,
+    ) -> BTreeMap<Part, BTreeSet<IpAddr>> {
         let mut hosts: BTreeMap<Part, BTreeSet<IpAddr>> = BTreeMap::new();
         for wished in self.wished.iter() {
             let (part, object) = (wished.part().vni().map_or(Part::Base, Part::Vni), &*wished.object);

@@ -1,5 +1,5 @@
 //! VTEPs that zebra has forgotten (see the kernel plane): bgpd is made to tell it the routes of the tenant again, which takes
-//! nothing away. Where that does not help it is tried ever more rarely. Pure: time is passed in.
+//! nothing away. What that does not help after some tries is left to the operator. Pure: time is passed in.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     intent::{Tenant, names},
-    model::IfName,
+    model::{Asn, IfName},
     planes::{Command, frr::question::Question},
 };
 
-/// The pause after the first try, and the longest.
+/// The pause after the first try, doubled with each further one, and how many there are.
 const FIRST: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(256);
+const MOST_TRIES: u32 = 6;
 
 /// Those that are forgotten.
 #[derive(Debug, Default)]
@@ -50,16 +50,21 @@ impl Vteps {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.forgotten.values().map(|one| one.next).min()
+        self.forgotten.values().filter(|one| one.times < MOST_TRIES).map(|one| one.next).min()
     }
 
     /// The bridges of those that are to be told now, each once.
     fn take_due(&mut self, now: Instant) -> BTreeSet<IfName> {
-        let due = self.forgotten.iter_mut().filter(|(_, one)| one.next <= now);
+        let is_due = |one: &Try| one.times < MOST_TRIES && one.next <= now;
+        let due = self.forgotten.iter_mut().filter(|(_, one)| is_due(one));
         let due = due.map(|((bridge, vtep), one)| {
             one.times += 1;
-            one.next = now + retry::doubled(FIRST, one.times, LONGEST);
-            tracing::warn!(%bridge, %vtep, times = one.times, "zebra has no neighbour for a VTEP that BGP's routes lead by: it is told them again");
+            one.next = now + retry::doubled(FIRST, one.times, Duration::MAX);
+            let tries = one.times;
+            tracing::warn!(%bridge, %vtep, tries, "BGP's routes lead by a VTEP of which zebra has no neighbour: it is told them again");
+            if tries == MOST_TRIES {
+                tracing::error!(%bridge, %vtep, "zebra does not take the VTEP back: docs/troubleshooting.md says what else can be done");
+            }
             *bridge
         });
         due.collect()
@@ -67,6 +72,14 @@ impl Vteps {
 }
 
 impl Reconciler {
+    /// The VTEPs that zebra has forgotten by now, on the bridges of tenants.
+    pub(super) fn forgotten(&mut self, vteps: &BTreeSet<(IfName, IpAddr)>, now: Instant) {
+        let bridges: BTreeSet<IfName> =
+            self.intent.tenants().map(|tenant| names::bridge(tenant.vni)).collect();
+        let of_tenants = vteps.iter().filter(|(bridge, _)| bridges.contains(bridge)).copied();
+        self.vteps.heard(&of_tenants.collect(), now);
+    }
+
     /// When zebra is to be told of VTEPs; None: not before FRR was read whole.
     pub(super) fn vteps_deadline(&self) -> Option<Instant> {
         self.core.is_whole(PlaneId::Frr).then(|| self.vteps.deadline())?
@@ -79,8 +92,8 @@ impl Reconciler {
         }
         let bridges = self.vteps.take_due(now);
         let is_due = |tenant: &&Tenant| bridges.contains(&names::bridge(tenant.vni));
-        let tenants = self.intent.tenants().filter(is_due);
-        let instances: Vec<_> = tenants.map(|tenant| (tenant.asn, names::vrf(tenant.vni))).collect();
+        let instance = |tenant: &Tenant| (tenant.asn, names::vrf(tenant.vni));
+        let instances: BTreeSet<(Asn, IfName)> = self.intent.tenants().filter(is_due).map(instance).collect();
         (!instances.is_empty()).then_some((PlaneId::Frr, Command::Ask(Question::TellZebra(instances))))
     }
 }

@@ -1,6 +1,6 @@
 //! One whole VNI, where vrf and dummy exist.
 
-use bgp_agent::planes::{Operation, kernel::object::*};
+use bgp_agent::planes::{Command, Operation, kernel::object::*};
 use tokio::time::Instant;
 
 use crate::stage::*;
@@ -168,5 +168,49 @@ fn an_ipv6_subnet_gets_its_route_where_its_gateways_address_stands_already() {
         stands(&plane, &tree);
         let addresses = run("ip -6 address show dev lo-1001");
         assert!(addresses.contains("2001:db8:ffff::1/128"), "{addresses}");
+    });
+}
+
+#[test]
+#[ignore = "needs the vrf and dummy modules: lab/kernel-plane.sh"]
+fn vteps_that_routes_lead_by_and_that_have_no_neighbour_are_told() {
+    isolated("vni::vteps_that_routes_lead_by_and_that_have_no_neighbour_are_told", || async {
+        let mut plane = Plane::start().await;
+        plane.done(whole_tree()).await;
+        let [several, left, single, mapped] = ["100.65.0.7", "100.65.0.8", "100.65.0.9", "::ffff:100.65.0.9"];
+        let comes = |vtep: &str| {
+            run(&format!("ip neigh add {vtep} lladdr 02:00:00:00:00:09 dev br-1001 nud noarp extern_learn"));
+        };
+        let goes = |vtep: &str| {
+            run(&format!("ip neigh del {vtep} dev br-1001"));
+        };
+        [several, left, single, mapped].into_iter().for_each(comes);
+        for line in [
+            // As zebra has them: with next hop objects.
+            "ip nexthop add id 8 via 100.65.0.8 dev br-1001 onlink",
+            "ip nexthop add id 9 via 100.65.0.9 dev br-1001 onlink",
+            "ip route add 10.8.0.0/24 nhid 8 table 1001 proto bgp",
+            "ip route add 10.9.0.0/24 nhid 9 table 1001 proto bgp",
+            "ip route add 10.7.0.0/24 table 1001 proto bgp nexthop via 100.65.0.7 dev br-1001 onlink \
+             nexthop via 100.65.0.9 dev br-1001 onlink",
+            "ip -6 route add 2001:db8:9::/64 via ::ffff:100.65.0.9 dev br-1001 onlink table 1001 proto bgp",
+        ] {
+            run(line);
+        }
+        run("ip route del 10.8.0.0/24 table 1001");
+        [left, several, single, mapped].into_iter().for_each(goes);
+        let told = |plane: &Plane, vteps: &[&str]| {
+            let vteps = vteps.iter().map(|vtep| (dev("br-1001"), vtep.parse().unwrap()));
+            plane.forgotten == vteps.collect()
+        };
+        plane.until("those that routes lead by", |plane| told(plane, &[several, single, mapped])).await;
+        comes(single);
+        plane.until("the others", |plane| told(plane, &[several, mapped])).await;
+        plane.commands.send(Command::Read).await.unwrap();
+        run("ip route del 10.7.0.0/24 table 1001");
+        plane.until("it has left by now", |plane| told(plane, &[mapped])).await;
+        assert!(plane.wholes > 1, "a full reading does not forget it");
+        comes(mapped);
+        plane.until("none", |plane| told(plane, &[])).await;
     });
 }

@@ -19,7 +19,7 @@ pub enum Question {
     /// How far have the host prefixes of these VRFs come? Answered by one `Counted` each.
     Count(Vec<ToCount>),
     /// Tell zebra all routes of these instances again, if they are there. Not answered.
-    TellZebra(Vec<(Asn, IfName)>),
+    TellZebra(BTreeSet<(Asn, IfName)>),
     /// Say so when this host prefix is there. Takes the place of the last such question.
     Sight(Sight),
 }

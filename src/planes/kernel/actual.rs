@@ -58,6 +58,18 @@ struct Device {
 }
 
 impl Actual {
+    /// The mirror to be filled anew. What is lost is in no dump, so it is taken along; see [`Self::settle`].
+    pub fn fresh(&self) -> Self {
+        Self { lost: self.lost.clone(), ..Self::default() }
+    }
+
+    /// Everything was read: what was taken along and has no place any more is forgotten.
+    pub fn settle(&mut self) {
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.retain(|(index, _)| self.is_our_bridge(*index));
+        self.lost = lost;
+    }
+
     /// The index of the link of this name, and the link.
     pub fn link(&self, name: IfName) -> Option<(u32, Link)> {
         let index = *self.names.get(&name)?;
@@ -185,8 +197,7 @@ impl Actual {
                 self.drop_neighbour(index, ip);
             }
             Event::NeighbourGone(index, ip) => {
-                let is_ours = |facts: &LinkFacts| facts.owner.is_some() && facts.kind == LinkKind::Bridge;
-                if self.facts(index).is_some_and(is_ours) {
+                if !ip.is_multicast() && self.is_our_bridge(index) {
                     self.lost.insert((index, ip));
                 }
                 self.drop_neighbour(index, ip);
@@ -257,6 +268,10 @@ impl Actual {
         }
         objects.extend(self.rules.ours().map(KernelObject::Rule));
         objects
+    }
+
+    fn is_our_bridge(&self, index: u32) -> bool {
+        self.facts(index).is_some_and(|facts| facts.owner.is_some() && facts.kind == LinkKind::Bridge)
     }
 
     fn facts(&self, index: u32) -> Option<&LinkFacts> {

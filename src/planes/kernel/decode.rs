@@ -157,6 +157,11 @@ pub fn any_route(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
     if message.kind == RTM_NEWROUTE { route::event(message, true) } else { Ok(None) }
 }
 
+/// By which gateways a route leads that is a part of a dump of one protocol's routes, one event for each.
+pub fn ways(message: &Message<'_>) -> Result<Vec<Event>, Malformed> {
+    if message.kind == RTM_NEWROUTE { route::ways(message) } else { Ok(Vec::new()) }
+}
+
 /// The fixed header of a message's body, and the attributes behind it.
 fn split<'a, const N: usize>(message: &Message<'a>) -> Result<(&'a [u8; N], &'a [u8]), Malformed> {
     message.payload.split_first_chunk().ok_or(Malformed("a header"))

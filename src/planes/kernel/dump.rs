@@ -43,6 +43,8 @@ pub enum Which {
     Local,
     /// The kernel's to the prefixes of addresses.
     Prefix,
+    /// BGP's, by the gateways that they lead by.
+    Bgp,
     /// Any, as they stand.
     Any,
 }
@@ -86,6 +88,7 @@ impl Question {
                     Which::Ours => (ROUTE_PROTOCOL, RTN_UNSPEC),
                     Which::Local => (RTPROT_KERNEL, RTN_LOCAL),
                     Which::Prefix => (RTPROT_KERNEL, RTN_UNICAST),
+                    Which::Bgp => (RTPROT_BGP, RTN_UNICAST),
                     Which::Any => (RTPROT_UNSPEC, RTN_UNSPEC),
                 };
                 w.fixed(&[family, 0, 0, 0, 0, protocol, 0, kind, 0, 0, 0, 0]);
@@ -114,8 +117,11 @@ impl Question {
             if let Some(answer) = decode::answer(&message)? {
                 return self.ended(answer.errno, answer.words).map(|()| events);
             }
-            let any = matches!(self, Self::Routes { which: Which::Any, .. });
-            events.extend(if any { decode::any_route(&message)? } else { decode::event(&message)? });
+            match self {
+                Self::Routes { which: Which::Any, .. } => events.extend(decode::any_route(&message)?),
+                Self::Routes { which: Which::Bgp, .. } => events.extend(decode::ways(&message)?),
+                _ => events.extend(decode::event(&message)?),
+            }
         }
         Err(Unread::Endless)
     }

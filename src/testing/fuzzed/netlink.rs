@@ -4,7 +4,7 @@ use crate::planes::{
     Change, Operation, Verb,
     kernel::{
         actual::Actual,
-        decode::{answer, any_route, event},
+        decode::{answer, any_route, event, ways},
         dump::Question,
         encode::Indexes,
         object::{KernelObject, NextHop, Route},
@@ -26,7 +26,7 @@ pub fn takes(bytes: &[u8]) {
             heard |= message.sequence == 0;
             if heard { actual.hear(event) } else { actual.apply(event) }
         }
-        let _ = (any_route(&message), answer(&message));
+        let _ = (any_route(&message), ways(&message), answer(&message));
     }
     for table in actual.take_stale() {
         actual.replace_table(table, Vec::new());

@@ -28,6 +28,9 @@ const SIGHT_PART: u32 = 8;
 /// How long a prefix is waited for.
 const SIGHT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of how many instances zebra is told the routes with one look at the configuration.
+const TELL_AT_ONCE: usize = 16;
+
 /// Questions that have no answer yet.
 #[derive(Debug, Default)]
 pub struct Inquiry {
@@ -37,7 +40,7 @@ pub struct Inquiry {
     next_count: Option<Instant>,
     sight: Option<Sighting>,
     /// Instances of which zebra is to be told all routes.
-    to_tell: Vec<(Asn, IfName)>,
+    to_tell: BTreeSet<(Asn, IfName)>,
 }
 
 #[derive(Debug)]
@@ -48,12 +51,12 @@ struct Sighting {
 }
 
 impl Inquiry {
-    /// Takes a question in the place of the last one of its kind.
+    /// Takes a question in the place of the last one of its kind; what zebra is to be told beside what it was to be told.
     pub fn take(&mut self, question: Question) {
         match question {
             Question::Originated(vrfs) => self.originated = vrfs,
             Question::Count(vrfs) => self.counts = vrfs.into(),
-            Question::TellZebra(instances) => self.to_tell = instances,
+            Question::TellZebra(mut instances) => self.to_tell.append(&mut instances),
             Question::Sight(what) => {
                 let since = Instant::now();
                 self.sight = Some(Sighting { what, since, next: since });
@@ -82,12 +85,14 @@ impl Inquiry {
         if let Some(sighting) = self.sight.take_if(|sight| sight.next <= now) {
             return self.look_for(sighting, bgpd).await;
         }
-        if let Some((asn, vrf)) = self.to_tell.pop() {
-            tell_zebra(bgpd, asn, vrf).await?;
-            return Ok(None);
-        }
         if let Some(vrf) = self.originated.pop() {
             return Ok(Some(Answer::Originated { vrf, hosts: originated(bgpd, vrf).await? }));
+        }
+        if !self.to_tell.is_empty() {
+            let rest = self.to_tell.iter().nth(TELL_AT_ONCE).copied();
+            let rest = rest.map(|first| self.to_tell.split_off(&first)).unwrap_or_default();
+            tell_zebra(bgpd, std::mem::replace(&mut self.to_tell, rest)).await?;
+            return Ok(None);
         }
         if self.next_count.is_some_and(|next| next > now) {
             return Ok(None);
@@ -113,30 +118,37 @@ impl Inquiry {
     }
 }
 
-/// Tells zebra all routes of an instance again. Not where that would make an instance, or end a setting of the operator's.
-async fn tell_zebra(bgpd: &mut Peer, asn: Asn, vrf: IfName) -> Result<(), Lost> {
+/// Tells zebra all routes of these instances again. Not where that would make an instance, or end a setting of the operator's.
+async fn tell_zebra(bgpd: &mut Peer, instances: BTreeSet<(Asn, IfName)>) -> Result<(), Lost> {
     let [running] = ask(bgpd, [Line::ShowRunning]).await?;
-    let head = Line::RouterBgp(asn, vrf);
-    match weighs_bandwidth(&running, head) {
-        None => return Ok(()),
-        Some(true) => {
-            tracing::warn!(%vrf, "`bgp bestpath bandwidth` is configured there: to tell zebra the routes again is left to you");
-            return Ok(());
+    for (asn, vrf) in instances {
+        match weighs_bandwidth(&running, vrf) {
+            Some(false) => {}
+            Some(true) => {
+                tracing::warn!(%vrf, "it has `bgp bestpath bandwidth`: to tell zebra its routes again is left to you");
+                continue;
+            }
+            None => {
+                tracing::warn!(%vrf, "it has no BGP instance whose routes zebra could be told again");
+                continue;
+            }
         }
-        Some(false) => {}
-    }
-    let replies = bgpd.ask(&[Line::Configure, head, Line::NoBestpathBandwidth, Line::End]).await?;
-    if let Some(refused) = replies.iter().find(|reply| !reply.accepted()) {
-        tracing::warn!(%vrf, "bgpd refused '{}': {}", refused.line, dialect::words(&refused.text));
+        let lines = [Line::Configure, Line::RouterBgp(asn, vrf), Line::NoBestpathBandwidth, Line::End];
+        if let Some(refused) = bgpd.ask(&lines).await?.iter().find(|reply| !reply.accepted()) {
+            tracing::warn!(%vrf, "bgpd refused '{}': {}", refused.line, dialect::words(&refused.text));
+        }
     }
     Ok(())
 }
 
-/// Whether the instance of this head has `bgp bestpath bandwidth`, by the running configuration; None: it is not there.
-fn weighs_bandwidth(running: &str, head: Line) -> Option<bool> {
-    let head = head.to_string();
+/// Whether the instance of a VRF has `bgp bestpath bandwidth`, by the running configuration; None: it is not there.
+fn weighs_bandwidth(running: &str, vrf: IfName) -> Option<bool> {
+    let is_its_head = |line: &str| {
+        let name = line.strip_prefix("router bgp ").and_then(|rest| rest.split_once(" vrf "));
+        name.is_some_and(|(_, name)| name.split(' ').next() == Some(vrf.as_str()))
+    };
     let mut lines = running.lines();
-    lines.find(|line| *line == head)?;
+    lines.find(|line| is_its_head(line))?;
     let mut settings = lines.take_while(|line| line.starts_with(' '));
     Some(settings.any(|line| line.trim_start().starts_with("bgp bestpath bandwidth")))
 }
@@ -203,11 +215,14 @@ mod tests {
         let running = "router bgp 1\n bgp bestpath bandwidth ignore\nexit\n!\nrouter bgp 1 vrf a\n bgp router-id 1.1.1.1\n !\n \
                        address-family ipv4 unicast\n exit-address-family\nexit\n!\nrouter bgp 1 vrf b\n bgp bestpath \
                        bandwidth skip-missing\nexit\n!\nend\n";
-        let weighs = |asn, vrf: &str| {
-            weighs_bandwidth(running, Line::RouterBgp(Asn::new(asn).unwrap(), vrf.parse().unwrap()))
-        };
-        assert_eq!(weighs(1, "a"), Some(false));
-        assert_eq!(weighs(1, "b"), Some(true));
-        assert_eq!((weighs(2, "a"), weighs(1, "c")), (None, None), "it would be made");
+        let weighs = |vrf: &str| weighs_bandwidth(running, vrf.parse().unwrap());
+        assert_eq!((weighs("a"), weighs("b")), (Some(false), Some(true)));
+        assert_eq!(weighs("c"), None, "it would be made");
+    }
+
+    #[test]
+    fn an_as_in_dots_and_a_notation_do_not_hide_an_instance() {
+        let running = "router bgp 1.1 vrf a as-notation dot\n bgp router-id 1.1.1.1\nexit\n";
+        assert_eq!(weighs_bandwidth(running, "a".parse().unwrap()), Some(false));
     }
 }

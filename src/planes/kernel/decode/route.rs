@@ -8,7 +8,7 @@ use crate::{
     planes::kernel::{
         object::ROUTE_PROTOCOL,
         uapi::*,
-        wire::{Malformed, Message, attributes},
+        wire::{Malformed, Message, attributes, half, number},
     },
 };
 
@@ -53,20 +53,59 @@ fn unspecified(family: u8) -> IpAddr {
     if family == AF_INET { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
+/// By which gateways a route leads, one event for each, of a dump of one protocol's routes. With a next hop object the kernel
+/// names the gateways, too (`nexthop_compat_mode`, 1 by default); what it does not name is not told.
+pub(super) fn ways(message: &Message<'_>) -> Result<Vec<Event>, Malformed> {
+    let (head, body) = split::<12>(message)?;
+    let [family, length, _, _, _, protocol, ..] = *head;
+    if !matches!(family, AF_INET | AF_INET6) || is_cached(head)? {
+        return Ok(Vec::new());
+    }
+    let body = RouteBody::read(u32::from(head[4]), body)?;
+    let destination = body.destination.unwrap_or(unspecified(family));
+    let prefix = Prefix::new(destination, length).map_err(|_| Malformed("a prefix length"))?;
+    let key = (body.table, prefix, body.metric);
+    let mut ways: Vec<(IpAddr, u32)> = body.gateway.zip(body.index).into_iter().collect();
+    let mut rest = body.multipath;
+    while !rest.is_empty() {
+        ways.extend(take_way(&mut rest)?);
+    }
+    let told = |(gateway, index)| Event::Route(key, Hop::Via(gateway, index), protocol);
+    Ok(ways.into_iter().map(told).collect())
+}
+
+/// `struct rtnexthop`: length (2), flags, hops, index (4), then attributes.
+fn take_way(rest: &mut &[u8]) -> Result<Option<(IpAddr, u32)>, Malformed> {
+    const HEAD: usize = 8;
+    let malformed = Malformed("a next hop");
+    let length = usize::from(half(rest, 0).ok_or(malformed)?);
+    let body = rest.get(HEAD..length).ok_or(malformed)?;
+    let index = number(rest, 4).ok_or(malformed)?;
+    *rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    for attribute in attributes(body) {
+        if let (RTA_GATEWAY, value) = attribute? {
+            return Ok(Some((ip(value)?, index)));
+        }
+    }
+    Ok(None)
+}
+
 #[derive(Default)]
-struct RouteBody {
+struct RouteBody<'a> {
     table: u32,
     destination: Option<IpAddr>,
     metric: u32,
     gateway: Option<IpAddr>,
     index: Option<u32>,
+    /// Several next hops.
+    multipath: &'a [u8],
     /// It has several next hops, or a next hop object, or a gateway of the other family.
     unusual: bool,
 }
 
-impl RouteBody {
+impl<'a> RouteBody<'a> {
     /// `table` is the header's 8-bit field, which RTA_TABLE overrules.
-    fn read(table: u32, body: &[u8]) -> Result<Self, Malformed> {
+    fn read(table: u32, body: &'a [u8]) -> Result<Self, Malformed> {
         let mut read = Self { table, ..Self::default() };
         for attribute in attributes(body) {
             let (kind, value) = attribute?;
@@ -76,7 +115,8 @@ impl RouteBody {
                 RTA_PRIORITY => read.metric = word(value)?,
                 RTA_GATEWAY => read.gateway = Some(ip(value)?),
                 RTA_OIF => read.index = Some(word(value)?),
-                RTA_MULTIPATH | RTA_VIA | RTA_NH_ID => read.unusual = true,
+                RTA_MULTIPATH => (read.multipath, read.unusual) = (value, true),
+                RTA_VIA | RTA_NH_ID => read.unusual = true,
                 _ => {}
             }
         }

@@ -183,7 +183,7 @@ proptest! {
             if let Ok(Some(event)) = event(&message) {
                 actual.hear(event);
             }
-            let _ = (any_route(&message), answer(&message));
+            let _ = (any_route(&message), ways(&message), answer(&message));
         }
         let (told, whole) = (actual.flush(), actual.whole());
         let agrees = told.iter().all(|change| match change {
