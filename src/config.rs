@@ -102,8 +102,8 @@ pub struct Config {
     pub attach: Attach,
     /// How the addresses of tenants are told.
     pub expose: Expose,
-    /// A drain changes the MED of routes as they stand.
-    pub drain_in_place: bool,
+    /// Another MED and other export targets are given to routes as they stand.
+    pub attributes_in_place: bool,
     /// When next hops are answered for.
     pub next_hop_proxy: NextHopProxy,
     /// How many VM addresses are advertised at most.
@@ -143,7 +143,7 @@ impl Default for Config {
             nb_tls: python_agents_tls(),
             attach: Attach::default(),
             expose: Expose::default(),
-            drain_in_place: false,
+            attributes_in_place: false,
             next_hop_proxy: NextHopProxy::default(),
             limits: Limits::NONE,
             mass_withdraw: MassWithdraw::default(),
@@ -259,7 +259,7 @@ impl Config {
             ("an option of the BGP driver", live.underlay != new.underlay),
             ("ovsdb_connection", live.ovsdb_connection != new.ovsdb_connection),
             ("bgp_AS", live.bgp_as != new.bgp_as),
-            ("drain_in_place", live.drain_in_place != new.drain_in_place),
+            ("attributes_in_place", live.attributes_in_place != new.attributes_in_place),
             ("ovn_sb_private_key, ovn_sb_certificate or ovn_sb_ca_cert", live.tls != new.tls),
             ("ovn_nb_private_key, ovn_nb_certificate or ovn_nb_ca_cert", live.nb_tls != new.nb_tls),
             ("frr_socket_dir", live.frr_socket_dir != new.frr_socket_dir),

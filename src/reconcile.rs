@@ -236,7 +236,7 @@ impl Reconciler {
     pub fn report(&mut self, plane: PlaneId, report: Report<Object, Key>, now: Instant) {
         match report {
             Report::Backlog(backlog) => self.backlog(backlog, now),
-            Report::Forgotten(vteps) => self.forgotten(&vteps, now),
+            Report::Forgotten(vteps) => self.vteps.heard(&vteps, now),
             Report::Bgp(Answer::Originated { vrf, hosts }) => self.originated(vrf, hosts, now),
             Report::Bgp(Answer::Counted { vrf, total, held }) => self.counted(vrf, total, held, now),
             Report::Bgp(Answer::Sighted { what, seen }) => self.sighted(what, seen, now),

@@ -50,6 +50,18 @@ settled
 same "FRR's lines without targets" "" "$(targets_in_frr)"
 expect_ping vm-1001 $FAR4
 
+step "an export target alone comes and goes" # an attribute of routes that the leaf has already
+bgpvpn associate --router "$(router 1001)" --vni 1001 --rt $AS:1001
+within 60 leaf_has "$own" $AS:1001
+for export in "--export 4200000000:7" ""; do
+  bgpvpn associate --router "$(router 1001)" --vni 1001 --rt $AS:1001 $export
+  within 60 leaf_has "$own" $AS:1001 ${export#--export }
+  expect_ping ext-1001 $VM4
+  expect_ping ext-1001 $VM6
+done
+bgpvpn associate --router "$(router 1001)" --vni 1001
+settled
+
 step "SNAT"
 ovn-nbctl --wait=hv lr-nat-add "$(router 1001)" snat "$(gateway4 1001)" 20.0.0.0/24
 bgpvpn associate --network "$(network 1001)" --vni 1001 2>&1 | grep 'has SNAT for 20.0.0.0/24' || fail "SNAT is not told"

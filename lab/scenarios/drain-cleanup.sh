@@ -16,7 +16,7 @@ leaf_metric_is 0
 exit_status drain-keep 0 agent drain --keep
 says drain-keep 'ovn-nbctl lrp-set-gateway-chassis lrp-' 'drained: less-preferred'
 within 60 leaf_metric_is 4294967294
-tenant_stands 1001
+within 20 tenant_stands 1001
 exit_status drain-unasked 1 agent drain
 exit_status drain 0 agent drain --wait 1 --yes
 within 60 gone_from_leaf

@@ -1,8 +1,11 @@
 # A drain and its end change the MED of a tenant's routes: the leaf, whose zebra forgets a VTEP when an attribute of its routes
 # changes under it (FRR 8.4.0 to 8.4.4), goes on reaching the tenant, after the second in which the routes are away.
 leaf_metric_is() { vtysh -N leaf -c "show bgp l2vpn evpn $VM4/32 json" 2>/dev/null | grep -qE "\"(metric|med)\": *$1\b"; }
-neighbours() { ip -n leaf neigh show dev br-1001 | grep -c extern_learn; }
-both() { [ "$(neighbours)" = 2 ]; } # for each family
+both() { [ "$(ip -n leaf neigh show dev br-1001 | grep -c extern_learn)" = 2 ]; } # for each family
+longest_dark() { # of the stream that has ended, in milliseconds
+  sed -n 's/^\[\([0-9.]*\)\].* bytes from .*/\1/p' /run/lab/stream |
+    awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%d", 1000 * gap }'
+}
 
 standing_tenant
 expect_ping ext-1001 $VM4
@@ -18,5 +21,7 @@ for round in 1 2 3; do
   within 10 both
   expect_ping ext-1001 $VM4
   stream_dark "drained and back"
+  dark=$(longest_dark)
+  { [ "$dark" -gt 500 ] && [ "$dark" -lt 6000 ]; } || fail "dark for $dark ms, not for about a second"
 done
 exact "$(world 1001)"

@@ -66,7 +66,7 @@ step "a drain"
 leaf_metric_is() { vtysh -N leaf -c "show bgp l2vpn evpn $1 json" 2>/dev/null | grep -qE "\"(metric|med)\": *$2\b"; }
 exit_status drain-keep 0 agent drain --keep
 for prefix in $VM4/32 $VM6/128; do within 60 leaf_metric_is $prefix 4294967294; done
-tenant_stands 1001
+within 20 tenant_stands 1001
 exit_status drain 0 agent drain --wait 1 --yes
 within 60 gone_from_leaf
 exit_status undrain 0 agent undrain

@@ -56,7 +56,7 @@ impl Sessions {
         let options = frr::Options {
             socket_dir: config.frr_socket_dir.clone(),
             evpn: config.modes.evpn,
-            med_in_place: config.drain_in_place,
+            attributes_in_place: config.attributes_in_place,
         };
         sessions.spawn(PlaneId::Frr, |commands, reports| frr::run(options, commands, reports));
         sessions

@@ -78,9 +78,9 @@ type Reports = Sender<Report<KernelObject, KernelKey>>;
 pub async fn run(options: Options, mut commands: Commands, reports: Reports) {
     let mut pause = FIRST_PAUSE;
     // What zebra has lost or forgotten counts on when our sockets are opened anew.
-    let (mut zebra, mut vteps) = (Zebra::default(), Vteps::default());
+    let (mut zebra, mut vteps, mut actual) = (Zebra::default(), Vteps::default(), Actual::default());
     loop {
-        let why = match Plane::open(options, &mut zebra, &mut vteps).await {
+        let why = match Plane::open(options, &mut zebra, &mut vteps, &mut actual).await {
             Ok(mut plane) => {
                 pause = FIRST_PAUSE;
                 match plane.serve(&mut commands, &reports).await {
@@ -140,7 +140,7 @@ async fn tell(reports: &Reports, report: Report<KernelObject, KernelKey>) -> Res
 struct Plane<'a> {
     asking: Asking,
     listening: Listening,
-    actual: Actual,
+    actual: &'a mut Actual,
     indexes: Indexes,
     zebra: &'a mut Zebra,
     vteps: &'a mut Vteps,
@@ -149,11 +149,16 @@ struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
-    async fn open(options: Options, zebra: &'a mut Zebra, vteps: &'a mut Vteps) -> Result<Self, String> {
+    async fn open(
+        options: Options,
+        zebra: &'a mut Zebra,
+        vteps: &'a mut Vteps,
+        actual: &'a mut Actual,
+    ) -> Result<Self, String> {
         let why = |error| format!("cannot open a netlink socket: {error}");
         let asking = Asking::open().map_err(why)?;
         let listening = Listening::open(options.listen_buffer, asking.port()).map_err(why)?;
-        let (actual, indexes) = (Actual::default(), Indexes::default());
+        let indexes = Indexes::default();
         let mut plane = Self { asking, listening, actual, indexes, zebra, vteps, sequence: 1 };
         plane.read_everything().await?;
         Ok(plane)
@@ -172,7 +177,7 @@ impl<'a> Plane<'a> {
                     self.look_for_vteps(reports).await?;
                     continue;
                 }
-                heard = self.listening.hear(&mut self.actual) => {
+                heard = self.listening.hear(self.actual) => {
                     self.keep_up(heard, reports).await?;
                     continue;
                 }
@@ -195,16 +200,25 @@ impl<'a> Plane<'a> {
     /// Looks whether zebra has forgotten VTEPs, and tells which where that has changed. A look that fails is taken again later.
     async fn look_for_vteps(&mut self, reports: &Reports) -> Result<(), Ended> {
         let now = Instant::now();
-        for (place, lost) in self.vteps.due(&self.actual, now) {
+        for (place, lost) in self.vteps.due(self.actual, now) {
             let family = if place.is_ipv4 { AF_INET } else { AF_INET6 };
             let question = Question::Routes { family, table: Some(place.table), which: Which::Bgp };
-            let routes = self.ask_once(question).await.map_err(|why| tracing::warn!("kernel: {why}"));
-            let routes = routes.ok().and_then(Result::ok);
+            let routes = match self.ask_once(question).await {
+                Ok(Ok(routes)) => Some(routes),
+                Ok(Err(why)) => {
+                    tracing::debug!("kernel: reading {question:?}: {why}");
+                    None
+                }
+                Err(why) => {
+                    tracing::warn!("kernel: {why}");
+                    break;
+                }
+            };
             for unmissed in self.vteps.answered(place, &lost, routes.as_deref(), now) {
                 self.actual.forget_neighbour(unmissed);
             }
         }
-        match self.vteps.news(&self.actual) {
+        match self.vteps.news(self.actual) {
             Some(forgotten) => tell(reports, Report::Forgotten(forgotten)).await,
             None => Ok(()),
         }
@@ -240,7 +254,7 @@ impl<'a> Plane<'a> {
     }
 
     async fn apply_and_tell(&mut self, batch: &mut Batch, reports: &Reports) -> Result<(), Ended> {
-        let heard = self.listening.drain(&mut self.actual);
+        let heard = self.listening.drain(self.actual);
         self.keep_up(heard, reports).await?;
         self.keep_vrfs_in_use(batch).await?;
         let heard = self.carry_out(batch, reports).await?;
@@ -288,7 +302,7 @@ impl<'a> Plane<'a> {
             let Some(sent) = under_way.pop_front() else { break };
             self.absorb(batch, &sent).await;
             if heard.is_ok() {
-                heard = self.listening.drain(&mut self.actual);
+                heard = self.listening.drain(self.actual);
             }
             // Tables cannot be read again while requests are under way: then all is told in the end.
             if heard.is_ok() && !self.actual.is_stale() {
@@ -297,12 +311,12 @@ impl<'a> Plane<'a> {
         }
         self.tell_backlog(reports).await?;
         if let Some(standing) = self.look_at(batch).await
-            && let Some(requests) = batch.resolve(&standing, &self.actual, &mut self.indexes, self.sequence)
+            && let Some(requests) = batch.resolve(&standing, self.actual, &mut self.indexes, self.sequence)
         {
             let sent = self.send(requests);
             self.absorb(batch, &sent).await;
         }
-        Ok(heard.and_then(|()| self.listening.drain(&mut self.actual)))
+        Ok(heard.and_then(|()| self.listening.drain(self.actual)))
     }
 
     /// Sends as much as may be under way.
@@ -317,7 +331,7 @@ impl<'a> Plane<'a> {
             if room == 0 && !under_way.is_empty() {
                 return;
             }
-            let Some(requests) = batch.fill(&self.actual, &mut self.indexes, self.sequence, room) else {
+            let Some(requests) = batch.fill(self.actual, &mut self.indexes, self.sequence, room) else {
                 return;
             };
             under_way.push_back(self.send(requests));
@@ -332,7 +346,7 @@ impl<'a> Plane<'a> {
 
     async fn absorb(&mut self, batch: &mut Batch, sent: &Requests) {
         match self.asking.answers().await {
-            Ok(answers) => batch.absorb(sent, &answers, &mut self.actual),
+            Ok(answers) => batch.absorb(sent, &answers, self.actual),
             Err(error) => {
                 tracing::warn!("kernel: the answers to {} requests are lost: {error}", sent.steps().len());
                 batch.lost(sent);
@@ -372,7 +386,7 @@ impl<'a> Plane<'a> {
             heard = self.listening.drain(&mut fresh);
             if heard.is_ok() {
                 fresh.settle();
-                self.actual = fresh;
+                *self.actual = fresh;
                 return self.read_stale_tables().await;
             }
         }

@@ -469,9 +469,9 @@ impl Core {
         self.tally(part).prefixes.saturating_sub(self.prefixes_away(part))
     }
 
-    /// How many of them are hosts, at least: what does not stand may be a subnet.
-    pub fn standing_hosts_of(&self, part: Part) -> usize {
-        self.tally(part).hosts.saturating_sub(self.prefixes_away(part))
+    /// How many of them are hosts, where all stand: else what does not stand may be a subnet.
+    pub fn standing_hosts_of(&self, part: Part) -> Option<usize> {
+        (self.prefixes_away(part) == 0).then(|| self.tally(part).hosts)
     }
 
     fn prefixes_away(&self, part: Part) -> usize {

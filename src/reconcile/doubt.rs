@@ -55,15 +55,16 @@ impl Doubt {
         self.times += 1;
         self.next = now + retry::doubled(FIRST, self.times, LONGEST);
         if self.times > MOST_LOOKS {
-            self.accept();
+            self.accepted.append(&mut self.hosts);
             return false;
         }
         self.times > 1
     }
 
-    /// There is nothing to be done about the hosts in doubt.
-    pub fn accept(&mut self) {
-        self.accepted.append(&mut self.hosts);
+    /// A look found nothing to be told: of the hosts in doubt these are others', and the rest is as it should be by now.
+    pub fn accept(&mut self, theirs: &BTreeSet<IpAddr>) {
+        self.accepted.extend(self.hosts.intersection(theirs));
+        self.hosts.clear();
     }
 
     /// Whether this host is let be.
@@ -125,9 +126,11 @@ mod tests {
     fn what_a_look_found_right_is_let_be_until_it_goes() {
         let start = Instant::now();
         let mut doubt = Doubt::new(start);
-        doubt.counted(&hosts([1]), start);
-        doubt.accept();
+        doubt.counted(&hosts([1, 2]), start);
+        doubt.accept(&hosts([1, 9]));
         assert!(!doubt.counted(&hosts([1]), at(start, 500)) && doubt.due().is_none());
+        assert!(!doubt.counted(&hosts([1, 2]), at(start, 510)));
+        assert!(doubt.counted(&hosts([1, 2]), at(start, 520)), "that one was there at the look");
         doubt.counted(&hosts([]), at(start, 600));
         assert!(!doubt.counted(&hosts([1]), at(start, 700)));
         assert!(doubt.counted(&hosts([1]), at(start, 800)), "it has come anew");

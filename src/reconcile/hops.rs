@@ -112,10 +112,10 @@ impl Counting {
         self.doubts.entry(part).or_insert_with(|| Doubt::new(now)).counted(differing, now)
     }
 
-    /// A look at a part found nothing to be told: what differs is no business of ours.
-    pub(super) fn accept(&mut self, part: Part) {
+    /// A look at a part found nothing to be told: these hosts are others'.
+    pub(super) fn accept(&mut self, part: Part, theirs: &BTreeSet<IpAddr>) {
         if let Some(doubt) = self.doubts.get_mut(&part) {
-            doubt.accept();
+            doubt.accept(theirs);
         }
     }
 
@@ -274,9 +274,11 @@ impl Reconciler {
                 _ => {}
             }
         }
-        // Numbers cost little; which ones they are is looked up where they differ.
-        let lacks =
-            |one: &Part| had.get(one).copied().unwrap_or_default() < self.core.standing_hosts_of(*one);
+        // Numbers cost little; which ones they are is looked up where they differ, or may.
+        let lacks = |one: &Part| {
+            let standing = self.core.standing_hosts_of(*one);
+            standing.is_none_or(|standing| had.get(one).copied().unwrap_or_default() < standing)
+        };
         if parts.iter().any(lacks) {
             let standing = self.core.standing_hosts(|one| one == part).remove(&part).unwrap_or_default();
             differing.extend(standing.difference(hosts));

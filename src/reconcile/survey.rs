@@ -91,10 +91,9 @@ struct Look {
     /// All addresses and exposing routes that stood by VRF, whoever's.
     held: HashSet<(IfName, IpAddr)>,
     round: Round,
-    /// The parts that were compared; others were still being built, or bgpd did not tell of them.
-    compared: BTreeSet<Part>,
-    /// Some were still being built.
-    incomplete: bool,
+    /// The parts that were compared, with what bgpd has there and is not ours to keep; others were still being built, or bgpd
+    /// did not tell of them.
+    compared: BTreeMap<Part, BTreeSet<IpAddr>>,
     found: KeyMap<(Part, Object)>,
 }
 
@@ -204,8 +203,7 @@ impl Reconciler {
             owed,
             held,
             round,
-            compared: BTreeSet::new(),
-            incomplete: false,
+            compared: BTreeMap::new(),
             found: KeyMap::default(),
         });
         Some((PlaneId::Frr, Command::Ask(Question::Originated(vrfs))))
@@ -215,12 +213,10 @@ impl Reconciler {
     pub(super) fn originated(&mut self, vrf: IfName, hosts: Option<BTreeSet<IpAddr>>, now: Instant) {
         let State::Asked(look) = &mut self.survey.state else { return };
         let Some((part, stood)) = look.owed.remove(&vrf) else { return };
-        // What is still being built keeps its addresses back: they would not be told before it stands.
-        let is_built = self.core.is_built(part);
-        look.incomplete |= !is_built;
         let mut found = Vec::new();
-        if let Some(hosts) = hosts.filter(|_| is_built) {
-            look.compared.insert(part);
+        // What is still being built would not tell before it stands; then it is counted.
+        if let Some(hosts) = hosts.filter(|_| self.core.is_built(part)) {
+            look.compared.insert(part, hosts.difference(&stood).copied().collect());
             let State::Asked(look) = &self.survey.state else { return };
             let is_stale = |ip: &&IpAddr| !look.held.contains(&(vrf, **ip)) && self.is_ours(part, **ip);
             let stale = hosts.difference(&stood).filter(is_stale);
@@ -246,13 +242,12 @@ impl Reconciler {
         let Round { parts, first } = look.round;
         if parts.is_some() {
             let differ: BTreeSet<Part> = look.found.values().map(|(part, _)| *part).collect();
-            look.compared.difference(&differ).for_each(|part| self.counting.accept(*part));
+            let settled = look.compared.iter().filter(|(part, _)| !differ.contains(part));
+            settled.for_each(|(part, theirs)| self.counting.accept(*part, theirs));
         }
         if look.found.is_empty() {
-            match parts {
-                None if look.incomplete => self.look_later(now),
-                None => tracing::info!("BGP has all that stands"),
-                Some(_) => {}
+            if parts.is_none() {
+                tracing::info!("BGP has all that stands");
             }
             self.survey.begin(now);
             return;
@@ -280,11 +275,6 @@ impl Reconciler {
             return;
         }
         // Until two looks find nothing: this may be lost, too. What does not come by being told lacks something else.
-        self.look_later(now);
-    }
-
-    /// All are looked at again, ever later.
-    fn look_later(&mut self, now: Instant) {
         self.survey.rounds += 1;
         let pause = retry::doubled(SETTLE, self.survey.rounds, LONGEST);
         self.survey.state = State::Due(now + pause, Round::default());

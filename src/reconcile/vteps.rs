@@ -38,51 +38,27 @@ struct Try {
 }
 
 impl Vteps {
-    /// All that are forgotten by now.
+    /// All that are forgotten by now, whoever's the bridges are.
     pub(super) fn heard(&mut self, forgotten: &BTreeSet<(IfName, IpAddr)>, now: Instant) {
         self.forgotten.retain(|vtep, _| forgotten.contains(vtep));
         for vtep in forgotten {
-            self.forgotten.entry(*vtep).or_insert_with(|| {
-                self.count += 1;
-                Try { times: 0, next: now }
-            });
+            self.forgotten.entry(*vtep).or_insert(Try { times: 0, next: now });
         }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.forgotten.values().filter(|one| one.times < MOST_TRIES).map(|one| one.next).min()
-    }
-
-    /// The bridges of those that are to be told now, each once.
-    fn take_due(&mut self, now: Instant) -> BTreeSet<IfName> {
-        let is_due = |one: &Try| one.times < MOST_TRIES && one.next <= now;
-        let due = self.forgotten.iter_mut().filter(|(_, one)| is_due(one));
-        let due = due.map(|((bridge, vtep), one)| {
-            one.times += 1;
-            one.next = now + retry::doubled(FIRST, one.times, Duration::MAX);
-            let tries = one.times;
-            tracing::warn!(%bridge, %vtep, tries, "BGP's routes lead by a VTEP of which zebra has no neighbour: it is told them again");
-            if tries == MOST_TRIES {
-                tracing::error!(%bridge, %vtep, "zebra does not take the VTEP back: docs/troubleshooting.md says what else can be done");
-            }
-            *bridge
-        });
-        due.collect()
     }
 }
 
 impl Reconciler {
-    /// The VTEPs that zebra has forgotten by now, on the bridges of tenants.
-    pub(super) fn forgotten(&mut self, vteps: &BTreeSet<(IfName, IpAddr)>, now: Instant) {
-        let bridges: BTreeSet<IfName> =
-            self.intent.tenants().map(|tenant| names::bridge(tenant.vni)).collect();
-        let of_tenants = vteps.iter().filter(|(bridge, _)| bridges.contains(bridge)).copied();
-        self.vteps.heard(&of_tenants.collect(), now);
+    /// The tenant of a bridge.
+    fn tenant_on(&self, bridge: IfName) -> Option<&Tenant> {
+        let tenant = self.intent.tenant(names::vni_of(&bridge)?)?;
+        (names::bridge(tenant.vni) == bridge).then_some(tenant)
     }
 
     /// When zebra is to be told of VTEPs; None: not before FRR was read whole.
     pub(super) fn vteps_deadline(&self) -> Option<Instant> {
-        self.core.is_whole(PlaneId::Frr).then(|| self.vteps.deadline())?
+        let open = self.vteps.forgotten.iter().filter(|(_, one)| one.times <= MOST_TRIES);
+        let of_tenants = open.filter(|((bridge, _), _)| self.tenant_on(*bridge).is_some());
+        self.core.is_whole(PlaneId::Frr).then(|| of_tenants.map(|(_, one)| one.next).min())?
     }
 
     /// What bgpd is to tell zebra, when it is time for it.
@@ -90,10 +66,30 @@ impl Reconciler {
         if self.vteps_deadline().is_none_or(|due| due > now) {
             return None;
         }
-        let bridges = self.vteps.take_due(now);
-        let is_due = |tenant: &&Tenant| bridges.contains(&names::bridge(tenant.vni));
-        let instance = |tenant: &Tenant| (tenant.asn, names::vrf(tenant.vni));
-        let instances: BTreeSet<(Asn, IfName)> = self.intent.tenants().filter(is_due).map(instance).collect();
+        let due = self.vteps.forgotten.iter().filter(|(_, one)| one.times <= MOST_TRIES && one.next <= now);
+        let of_tenant = |vtep: &(IfName, IpAddr)| Some((*vtep, self.tenant_on(vtep.0)?));
+        let due = due.filter_map(|(vtep, _)| of_tenant(vtep));
+        let due: Vec<_> = due.map(|(vtep, tenant)| (vtep, (tenant.asn, names::vrf(tenant.vni)))).collect();
+        let told = due.into_iter().filter(|(vtep, _)| self.vteps.try_again(vtep, now));
+        let instances: BTreeSet<(Asn, IfName)> = told.map(|(_, instance)| instance).collect();
         (!instances.is_empty()).then_some((PlaneId::Frr, Command::Ask(Question::TellZebra(instances))))
+    }
+}
+
+impl Vteps {
+    /// Zebra is to be told of this one; false: it was told often enough.
+    fn try_again(&mut self, vtep: &(IfName, IpAddr), now: Instant) -> bool {
+        let Some(one) = self.forgotten.get_mut(vtep) else { return false };
+        let (bridge, vtep) = vtep;
+        self.count += u64::from(one.times == 0);
+        one.times += 1;
+        one.next = now + retry::doubled(FIRST, one.times, Duration::MAX);
+        let goes_on = one.times <= MOST_TRIES;
+        if goes_on {
+            tracing::warn!(%bridge, %vtep, times = one.times, "BGP's routes lead by a VTEP of which zebra has no neighbour: it is told them again");
+        } else {
+            tracing::error!(%bridge, %vtep, "zebra does not take the VTEP back: docs/troubleshooting.md says what else can be done");
+        }
+        goes_on
     }
 }

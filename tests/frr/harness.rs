@@ -207,7 +207,7 @@ impl Plane {
         let (orders, inbox) = mpsc::channel(8);
         let (outbox, reports) = mpsc::channel(64);
         tokio::spawn(run(
-            Options { socket_dir: frr.sockets(), evpn: true, med_in_place: false },
+            Options { socket_dir: frr.sockets(), evpn: true, attributes_in_place: false },
             inbox,
             outbox,
         ));

@@ -25,25 +25,30 @@ use crate::{
 /// A route target or distinguisher that nobody has: AS 0 must not be used (RFC 7607).
 const PLACEHOLDER: RouteTarget = RouteTarget::As2(0, 0);
 
-/// What must stand for a moment before an instance gets another rd, another MED or other import targets: nothing advertised, or nothing
+/// What must stand for a moment before an instance gets another rd, MED, or other targets: nothing advertised, or nothing
 /// imported. Empty where the operation can be carried out at once.
 ///
-/// Both take routes away and bring the same prefixes back, and so does another MED to bgpd's mind. zebra forgets the next hop of such a prefix, its neighbour and its
+/// Both take routes away and bring the same prefixes back, and so do another MED and other export targets, to the mind of who imports them. zebra forgets the next hop of such a prefix, its neighbour and its
 /// MAC, when it hears of both in one burst: the new route's next hop is added as soon as it is read, the old one's removed
-/// later (`zebra_rib_queue_evpn_route_add` and `_del` in zebra/zapi_msg.c and zebra_rib.c of FRR 8.4). With another rd or MED
-/// that happens to all who import our routes; `med_in_place`: none of them has such a zebra (mended in 8.4.5, 8.5.3 and 9.0.1).
+/// later (`zebra_rib_queue_evpn_route_add` and `_del` in zebra/zapi_msg.c and zebra_rib.c of FRR 8.4). With another rd, MED or export target
+/// that happens to all who import our routes; `attributes_in_place`: none of them has such a zebra (mended in 8.4.5, 8.5.3 and 9.0.1).
 ///
 /// After `no rd` bgpd goes on with the old one, although it does not show it (`evpn_unconfigure_vrf_rd` in
 /// bgpd/bgp_evpn_vty.c up to FRR 10.5, which derives one while the old one still counts as configured), until the L3VNI comes
 /// anew: so its VNI goes for that moment, too.
-pub fn quiet(operation: &Operation<FrrObject>, seen: &View, med_in_place: bool) -> Vec<Operation<FrrObject>> {
+pub fn quiet(
+    operation: &Operation<FrrObject>,
+    seen: &View,
+    attributes_in_place: bool,
+) -> Vec<Operation<FrrObject>> {
     let FrrObject::Bgp(wish) = &operation.object else { return Vec::new() };
     let standing = seen.bgp.get(&wish.vrf).filter(|standing| standing.asn == wish.asn);
     let Some(standing) = standing.filter(|_| operation.verb != Verb::Remove) else { return Vec::new() };
     let wish = wish.beside(standing);
     let mut settings = standing.settings.clone();
-    let other_med = settings.less_preferred != wish.settings.less_preferred;
-    if settings.rd != wish.settings.rd || (other_med && !med_in_place) {
+    let of_routes = |settings: &BgpSettings| (settings.less_preferred, settings.export.clone());
+    let other_attributes = of_routes(&settings) != of_routes(&wish.settings);
+    if settings.rd != wish.settings.rd || (other_attributes && !attributes_in_place) {
         (settings.advertise_ipv4, settings.advertise_ipv6) = (false, false);
     }
     if settings.import != wish.settings.import {

@@ -44,8 +44,9 @@ pub struct Options {
     pub socket_dir: PathBuf,
     /// L3VNIs are kept: what keeps EVPN switched off is said.
     pub evpn: bool,
-    /// Another MED is given to routes as they stand, instead of their being away for a moment: see [`super::encode::quiet`].
-    pub med_in_place: bool,
+    /// Another MED and other export targets are given to routes as they stand, instead of their being away for a moment: see
+    /// [`super::encode::quiet`].
+    pub attributes_in_place: bool,
 }
 
 /// Keeps the sessions with FRR until the reconciler's side of a channel is closed, and then ends after the batch at hand.
@@ -198,7 +199,7 @@ impl Plane {
         id: u64,
         operations: &[Operation<FrrObject>],
     ) -> Result<(), Ended> {
-        match batch::apply(peers, operations, self.options.med_in_place, || self.commands.is_closed()).await {
+        match batch::apply(peers, operations, self.options.attributes_in_place).await {
             Ok((newer, outcomes)) => {
                 self.changed(seen.take(newer)).await?;
                 seen.watch_soon();

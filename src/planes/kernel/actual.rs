@@ -34,7 +34,8 @@ pub struct Actual {
     /// By table, since tables are read again one by one.
     tables: HashMap<u32, HashMap<(Prefix, u32), Hop>>,
     stale: BTreeSet<u32>,
-    /// Neighbours on bridges of ours that were there once and are not.
+    /// Neighbours on bridges of ours: those of others that are there, and those that were and are not.
+    passing: BTreeSet<(u32, IpAddr)>,
     lost: BTreeSet<(u32, IpAddr)>,
     rules: Rules,
     touched: Vec<KernelKey>,
@@ -58,12 +59,12 @@ struct Device {
 }
 
 impl Actual {
-    /// The mirror to be filled anew. What is lost is in no dump, so it is taken along; see [`Self::settle`].
+    /// The mirror to be filled anew. What is lost is in no dump: who was there counts as lost until he is found.
     pub fn fresh(&self) -> Self {
-        Self { lost: self.lost.clone(), ..Self::default() }
+        Self { lost: self.lost.union(&self.passing).copied().collect(), ..Self::default() }
     }
 
-    /// Everything was read: what was taken along and has no place any more is forgotten.
+    /// Everything was read: neighbours of bridges that have gone are missed by nobody.
     pub fn settle(&mut self) {
         let mut lost = std::mem::take(&mut self.lost);
         lost.retain(|(index, _)| self.is_our_bridge(*index));
@@ -194,9 +195,13 @@ impl Actual {
             }
             Event::NeighbourPassing(index, ip) => {
                 self.lost.remove(&(index, ip));
+                if !ip.is_multicast() && self.is_our_bridge(index) {
+                    self.passing.insert((index, ip));
+                }
                 self.drop_neighbour(index, ip);
             }
             Event::NeighbourGone(index, ip) => {
+                self.passing.remove(&(index, ip));
                 if !ip.is_multicast() && self.is_our_bridge(index) {
                     self.lost.insert((index, ip));
                 }
@@ -427,6 +432,7 @@ impl Actual {
     fn drop_device(&mut self, index: u32) {
         self.mark_stale(index);
         self.lost.retain(|(of, _)| *of != index);
+        self.passing.retain(|(of, _)| *of != index);
         let Some(old) = self.devices.get_mut(&index).and_then(|device| device.link.take()) else {
             self.devices.remove(&index);
             return;

@@ -50,7 +50,7 @@ pub enum Event {
     Neighbour(u32, IpAddr, MacAddr, bool),
     /// A neighbour of this address is there that is not permanent.
     NeighbourPassing(u32, IpAddr),
-    /// None is there, or it does not answer.
+    /// None is there, or it has not answered yet.
     NeighbourGone(u32, IpAddr),
     /// A rule that sends a destination to a table, and its protocol.
     Rule(Rule, u8),
@@ -217,7 +217,7 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Event>, Malformed> {
         }
     }
     let Some(ip) = destination else { return Ok(None) };
-    let gone = message.kind == RTM_DELNEIGH || state & NUD_FAILED != 0;
+    let gone = message.kind == RTM_DELNEIGH || state & NUD_VALID == 0;
     Ok(Some(match address {
         _ if gone => Event::NeighbourGone(index, ip),
         Some(mac) if state & NUD_PERMANENT != 0 => Event::Neighbour(index, ip, mac, marked),

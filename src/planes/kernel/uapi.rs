@@ -139,6 +139,7 @@ pub const IFA_F_NODAD: u32 = 0x02;
 pub const NDA_DST: u16 = 1;
 pub const NDA_LLADDR: u16 = 2;
 pub const NDA_PROTOCOL: u16 = 12;
-pub const NUD_FAILED: u16 = 0x20;
+/// Of what can be sent to: PERMANENT, NOARP, REACHABLE, PROBE, STALE, DELAY (include/net/neighbour.h).
+pub const NUD_VALID: u16 = 0xde;
 pub const NUD_PERMANENT: u16 = 0x80;
 pub const NTF_PROXY: u8 = 0x08;

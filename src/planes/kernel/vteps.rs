@@ -41,6 +41,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Vteps {
     before: HashSet<Neighbour>,
+    /// Of these, those whose routes were looked at.
+    looked: HashSet<Neighbour>,
     forgotten: BTreeSet<Neighbour>,
     /// When a table of which a VTEP is forgotten is looked at again, and the pause before that.
     pauses: HashMap<Place, (Instant, Duration)>,
@@ -53,6 +55,7 @@ impl Vteps {
     pub fn due(&mut self, actual: &Actual, now: Instant) -> Vec<(Place, Vec<Neighbour>)> {
         let before = std::mem::replace(&mut self.before, actual.lost_neighbours().iter().copied().collect());
         self.forgotten.retain(|one| self.before.contains(one));
+        self.looked.retain(|one| self.before.contains(one));
         let mut places: BTreeMap<Place, Vec<Neighbour>> = BTreeMap::new();
         for &(index, vtep) in self.before.intersection(&before) {
             if let Some((_, table)) = actual.place(index) {
@@ -60,8 +63,16 @@ impl Vteps {
             }
         }
         self.pauses.retain(|place, _| places.contains_key(place));
-        let is_due = |(place, _): &(Place, _)| self.pauses.get(place).is_none_or(|(next, _)| *next <= now);
-        places.into_iter().filter(is_due).take(AT_ONCE).collect()
+        // Whom nobody looked at yet does not wait for others of his table, nor behind them.
+        let next = |(place, lost): &(Place, Vec<Neighbour>)| {
+            let is_known = lost.iter().all(|one| self.looked.contains(one));
+            self.pauses.get(place).filter(|_| is_known).map(|(next, _)| *next)
+        };
+        let mut due: Vec<_> =
+            places.into_iter().filter(|one| next(one).is_none_or(|next| next <= now)).collect();
+        due.sort_by_key(next);
+        due.truncate(AT_ONCE);
+        due
     }
 
     /// The routes of a place, as far as they could be read. Gives which of the lost neighbours no route leads by.
@@ -72,6 +83,7 @@ impl Vteps {
         routes: Option<&[Event]>,
         now: Instant,
     ) -> Vec<Neighbour> {
+        self.looked.extend(lost);
         let ways: Option<HashSet<Neighbour>> = routes.map(|routes| routes.iter().filter_map(way).collect());
         let (missed, unmissed): (Vec<Neighbour>, Vec<_>) =
             lost.iter().partition(|one| ways.as_ref().is_none_or(|ways| ways.contains(one)));
@@ -189,14 +201,28 @@ mod tests {
         vteps.due(&actual, now);
         let (place, lost) = vteps.due(&actual, now).remove(0);
         assert_eq!(vteps.answered(place, &lost, None, now), []);
-        assert_eq!(vteps.news(&actual), None);
+        assert_eq!((vteps.news(&actual), vteps.due(&actual, now)), (None, Vec::new()));
         assert_eq!(vteps.due(&actual, now + PAUSE.0).len(), 1);
     }
 
     #[test]
-    fn what_is_lost_outlives_a_new_reading() {
+    fn who_is_new_does_not_wait_for_others_of_his_table() {
+        let (mut actual, mut vteps, now) = (scenery(), Vteps::default(), Instant::now());
+        let (known, new) = (ip("100.65.0.8"), ip("100.65.0.9"));
+        actual.hear(Event::NeighbourGone(2, known));
+        vteps.due(&actual, now);
+        let (place, lost) = vteps.due(&actual, now).remove(0);
+        vteps.answered(place, &lost, Some(&[route("100.65.0.8", 2)]), now);
+        actual.hear(Event::NeighbourGone(2, new));
+        assert_eq!(vteps.due(&actual, now), []);
+        assert_eq!(vteps.due(&actual, now)[0].1.len(), 2);
+    }
+
+    #[test]
+    fn what_is_lost_outlives_a_new_reading_and_what_was_missed_is_lost() {
         let mut actual = scenery();
-        let (lost, back) = (ip("100.65.0.9"), ip("100.65.0.8"));
+        let (lost, back, missed) = (ip("100.65.0.9"), ip("100.65.0.8"), ip("100.65.0.7"));
+        actual.hear(Event::NeighbourPassing(2, missed));
         for vtep in [lost, back] {
             actual.hear(Event::NeighbourGone(2, vtep));
         }
@@ -207,6 +233,6 @@ mod tests {
         links().into_iter().for_each(|(index, facts)| fresh.apply(Event::Link(index, Box::new(facts))));
         fresh.apply(Event::NeighbourPassing(2, back));
         fresh.settle();
-        assert_eq!(*fresh.lost_neighbours(), BTreeSet::from([(2, lost)]));
+        assert_eq!(*fresh.lost_neighbours(), BTreeSet::from([(2, lost), (2, missed)]));
     }
 }

@@ -69,3 +69,17 @@ fn frr_is_told_when_it_is_there() {
     rig.run();
     assert_eq!(told(&mut rig), [name("vrf-1001")]);
 }
+
+/// As after a restart: the kernel is read before the Southbound.
+#[test]
+fn what_is_heard_before_its_tenant_is_known_is_told_then() {
+    let mut rig = Rig::new(Cloud::empty());
+    rig.run();
+    forgotten(&mut rig, &["br-1001"]);
+    pass(&mut rig, 300);
+    assert_eq!(told(&mut rig), []);
+    rig.cloud = Cloud::seed();
+    rig.run();
+    assert_eq!(told(&mut rig), [name("vrf-1001")]);
+    assert_eq!(rig.status().zebra.vteps_forgotten, 1);
+}

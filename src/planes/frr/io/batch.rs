@@ -30,7 +30,7 @@ const AT_ONCE: usize = 200;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long bgpd may need to hear from zebra that an L3VNI is gone; 10 ms as a rule.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
-/// How long routes are away before they come back with another rd or MED, or other import targets: long enough for a withdrawal to
+/// How long routes are away before they come back with another rd or MED, or other targets: long enough for a withdrawal to
 /// reach the zebra of who imports them, short for who waits.
 const QUIET: Duration = Duration::from_secs(1);
 /// When zebra is made to say that once more.
@@ -46,15 +46,14 @@ struct Step<'a> {
     refusal: Option<String>,
 }
 
-/// Carries out a batch; gives what stands afterwards and one outcome per operation. `med_in_place`: see [`encode::quiet`]. `is_ending`: the agent ends, so that
-/// nothing is waited for that can be left out.
+/// Carries out a batch; gives what stands afterwards and one outcome per operation. `attributes_in_place`: see
+/// [`encode::quiet`].
 pub async fn apply(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
-    med_in_place: bool,
-    is_ending: impl Fn() -> bool,
+    attributes_in_place: bool,
 ) -> Result<(View, Vec<Outcome>), Lost> {
-    let (mut expected, restoring) = hush(peers, operations, med_in_place, is_ending).await?;
+    let (mut expected, restoring) = hush(peers, operations, attributes_in_place).await?;
     let all = restoring.iter().chain(operations);
     let mut steps: Vec<_> = all.map(|operation| plan(operation, &mut expected)).collect();
     write_all(peers, &mut steps).await?;
@@ -68,22 +67,21 @@ pub async fn apply(
 async fn hush(
     peers: &mut Peers,
     operations: &[Operation<FrrObject>],
-    med_in_place: bool,
-    is_ending: impl Fn() -> bool,
+    attributes_in_place: bool,
 ) -> Result<(View, Vec<Operation<FrrObject>>), Lost> {
     let seen = peers.look().await?;
-    let quiet: Vec<_> =
-        operations.iter().flat_map(|operation| encode::quiet(operation, &seen, med_in_place)).collect();
+    let quiet: Vec<_> = operations
+        .iter()
+        .flat_map(|operation| encode::quiet(operation, &seen, attributes_in_place))
+        .collect();
     if quiet.is_empty() {
         return Ok((seen, Vec::new()));
     }
     let mut expected = seen.clone();
     let mut steps: Vec<_> = quiet.iter().map(|operation| plan(operation, &mut expected)).collect();
     write_all(peers, &mut steps).await?;
-    let end = Instant::now() + QUIET;
-    while Instant::now() < end && !is_ending() {
-        sleep(QUIET / 20).await;
-    }
+    // Also when the agent is to end: what comes back too soon is lost for good.
+    sleep(QUIET).await;
     let blocks = quiet.iter().filter_map(|operation| match &operation.object {
         FrrObject::Vrf(block) => seen.vrfs.get(&block.vrf),
         _ => None,

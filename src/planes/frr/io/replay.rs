@@ -138,7 +138,7 @@ async fn one_life(transcripts: &[(&'static str, &str)], vrf_refusal: &str) {
         transcripts.iter().map(|(name, transcript)| daemon(directory.path(), name, transcript)).collect();
     let (commands, inbox) = mpsc::channel(8);
     let (outbox, reports) = mpsc::channel(8);
-    let options = Options { socket_dir: directory.path().to_owned(), evpn: true, med_in_place: false };
+    let options = Options { socket_dir: directory.path().to_owned(), evpn: true, attributes_in_place: false };
     let plane = tokio::spawn(run(options, inbox, outbox));
     let mut side = Side { commands, reports, daemons: Daemons::new() };
 
@@ -250,7 +250,7 @@ async fn a_daemon_that_goes_in_the_middle_leaves_outcomes_unknown() {
     let (commands, inbox) = mpsc::channel(8);
     let (outbox, reports) = mpsc::channel(8);
     tokio::spawn(run(
-        Options { socket_dir: directory.path().to_owned(), evpn: true, med_in_place: false },
+        Options { socket_dir: directory.path().to_owned(), evpn: true, attributes_in_place: false },
         inbox,
         outbox,
     ));

@@ -196,3 +196,43 @@ proptest! {
         }
     }
 }
+
+/// A route of BGP's, IPv4 in table 7, with these attributes behind its destination.
+fn bgp_route(more: &[u8]) -> Result<Vec<Event>, Malformed> {
+    let mut payload = vec![AF_INET, 24, 0, 0, 7, RTPROT_BGP, 0, RTN_UNICAST, 0, 0, 0, 0];
+    payload.extend([8, 0, RTA_DST as u8, 0, 10, 99, 0, 0]);
+    payload.extend(more);
+    ways(&Message { kind: RTM_NEWROUTE, flags: 0, sequence: 1, payload: &payload })
+}
+
+fn gateways(told: Vec<Event>) -> Vec<(String, u32)> {
+    let gateway = |event| match event {
+        Event::Route(_, Hop::Via(gateway, index), RTPROT_BGP) => (gateway.to_string(), index),
+        other => panic!("{other:?}"),
+    };
+    told.into_iter().map(gateway).collect()
+}
+
+#[test]
+fn the_gateways_of_a_route_are_read_from_wherever_they_stand() {
+    let single = [8, 0, RTA_GATEWAY as u8, 0, 100, 65, 0, 9, 8, 0, RTA_OIF as u8, 0, 5, 0, 0, 0];
+    let object = [8, 0, RTA_NH_ID as u8, 0, 1, 0, 0, 0];
+    assert_eq!(gateways(bgp_route(&single).unwrap()), [("100.65.0.9".to_owned(), 5)]);
+    assert_eq!(gateways(bgp_route(&[&object[..], &single].concat()).unwrap()).len(), 1);
+    assert_eq!(bgp_route(&object), Ok(Vec::new()), "the kernel does not name it");
+
+    let hop =
+        |last: u8, index: u8| [16, 0, 0, 0, index, 0, 0, 0, 8, 0, RTA_GATEWAY as u8, 0, 100, 65, 0, last];
+    let plain = [8, 0, 0, 0, 6, 0, 0, 0];
+    let several = [&hop(8, 5)[..], &plain, &hop(9, 7)].concat();
+    let multipath = |hops: &[u8]| [&[4 + hops.len() as u8, 0, RTA_MULTIPATH as u8, 0], hops].concat();
+    let expected = [("100.65.0.8".to_owned(), 5), ("100.65.0.9".to_owned(), 7)];
+    assert_eq!(gateways(bgp_route(&multipath(&several)).unwrap()), expected);
+    for length in [0, 7, 17] {
+        let mut broken = several.clone();
+        broken[0] = length;
+        let told = bgp_route(&multipath(&broken));
+        assert!(told.is_err() || length == 17, "{length}: {told:?}");
+    }
+    assert!(bgp_route(&multipath(&several[..7])).is_err());
+}
