@@ -44,8 +44,8 @@ use crate::{
 /// How many events may wait for the loop, and how many it takes in before it acts on them.
 const QUEUE: usize = 4096;
 
-/// How long sessions may take to finish what is under way when the agent ends.
-const PATIENCE: Duration = Duration::from_millis(600);
+/// How long sessions may take to finish what is under way when the agent ends: routes that are away for a second are to be back.
+const PATIENCE: Duration = Duration::from_millis(3500);
 
 /// How often systemd is told how things are, where no watchdog wants it more often.
 const TELL_SYSTEMD: Duration = Duration::from_secs(10);

@@ -51,7 +51,9 @@ same "FRR's lines without targets" "" "$(targets_in_frr)"
 expect_ping vm-1001 $FAR4
 
 step "an export target alone comes and goes" # an attribute of routes that the leaf has already
+targets_are() { [ "$(targets_in_frr | wc -l)" = "$1" ]; }
 bgpvpn associate --router "$(router 1001)" --vni 1001 --rt $AS:1001
+within 60 targets_are 2
 within 60 leaf_has "$own" $AS:1001
 for export in "--export 4200000000:7" ""; do
   bgpvpn associate --router "$(router 1001)" --vni 1001 --rt $AS:1001 $export
@@ -60,7 +62,9 @@ for export in "--export 4200000000:7" ""; do
   expect_ping ext-1001 $VM6
 done
 bgpvpn associate --router "$(router 1001)" --vni 1001
+within 60 targets_are 0
 settled
+within 60 leaf_has "$own" $AS:1001
 
 step "SNAT"
 ovn-nbctl --wait=hv lr-nat-add "$(router 1001)" snat "$(gateway4 1001)" 20.0.0.0/24

@@ -11,7 +11,10 @@ within 120 tenant_stands 1001
 settled
 
 # A drain: less preferred with everything in place, then withdrawn, remembered over a restart, and taken back.
-leaf_metric_is() { vtysh -N leaf -c "show bgp l2vpn evpn $VM4/32 json" 2>/dev/null | grep -qE "\"(metric|med)\": *$1\b"; }
+leaf_metric_is() { # leaf_metric_is METRIC: every path that the leaf has to the VM
+  vtysh -N leaf -c "show bgp l2vpn evpn $VM4/32 json" 2>/dev/null |
+    jq -e --argjson metric "$1" '[.. | objects | select(has("nexthops")) | .metric // 0] | length > 0 and all(. == $metric)' >/dev/null
+}
 leaf_metric_is 0
 exit_status drain-keep 0 agent drain --keep
 says drain-keep 'ovn-nbctl lrp-set-gateway-chassis lrp-' 'drained: less-preferred'

@@ -17,7 +17,7 @@ for number in 1 2 3 4 5 6 7 8; do
   expect_ping ext-1001 $VM4
 done
 case $(vtysh -c 'show version' | head -1) in
-  *" 8.4."[0-4]* | *" 8.5."[0-2]* | *" 8.5 "* | *" 9.0 "*) status_says '"vteps_forgotten":[1-9]' ;;
+  *" 8.4 "* | *" 8.4."[0-4]* | *" 8.5."[0-2]* | *" 8.5 "* | *" 9.0 "*) status_says '"vteps_forgotten":[1-9]' ;;
   *) status_says '"vteps_forgotten":0' ;;
 esac
 say "$(agent status --json | jq -c .zebra)"

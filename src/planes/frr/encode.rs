@@ -46,8 +46,13 @@ pub fn quiet(
     let Some(standing) = standing.filter(|_| operation.verb != Verb::Remove) else { return Vec::new() };
     let wish = wish.beside(standing);
     let mut settings = standing.settings.clone();
-    let of_routes = |settings: &BgpSettings| (settings.less_preferred, settings.export.clone());
-    let other_attributes = of_routes(&settings) != of_routes(&wish.settings);
+    let derived: BTreeSet<RouteTarget> = derived_target(&wish, seen).into_iter().collect();
+    let exported = |settings: &BgpSettings| match settings.export.is_empty() {
+        true => derived.clone(),
+        false => settings.export.clone(),
+    };
+    let other_attributes = settings.less_preferred != wish.settings.less_preferred
+        || exported(&settings) != exported(&wish.settings);
     if settings.rd != wish.settings.rd || (other_attributes && !attributes_in_place) {
         (settings.advertise_ipv4, settings.advertise_ipv6) = (false, false);
     }

@@ -172,6 +172,8 @@ impl Plane {
                         seen.take(newer);
                         self.report(Report::Whole(seen.view.objects())).await?;
                     }
+                    // The agent ends: what is not begun is left to the next one.
+                    Command::Apply { .. } if self.commands.is_closed() => return Err(Ended::Closed),
                     Command::Apply { id, operations } => self.apply(peers, &mut seen, id, &operations).await?,
                     Command::Ask(question) => inquiry.take(question),
                 },

@@ -347,6 +347,9 @@ fn routes_are_away_for_a_moment_before_they_come_back_otherwise() {
     assert_eq!(quiet(Verb::Update, export, &standing), withdrawn);
     assert_eq!(quiet(Verb::Update, wished(None, &["64999:1"]), &standing), "");
     assert_eq!(quiet(Verb::Remove, BgpSettings::default(), &standing), "");
+    let by_itself = [block(Some(1001)), instance(64999, wished(None, &[]))];
+    let said = BgpSettings { export: BTreeSet::from(["64999:1001".parse().unwrap()]), ..wished(None, &[]) };
+    assert_eq!(quiet(Verb::Update, said, &by_itself), "", "it is what bgpd derives anyway");
 
     let with_rd = [block(Some(1001)), instance(64999, wished(Some("64999:5"), &["64999:1"]))];
     let rd_gone = evpn("no rd 64999:5 no advertise ipv4 unicast no advertise ipv6 unicast");
