@@ -32,6 +32,7 @@ agent drain --keep
 stop_agent TERM
 [ "$(frr_config_now | grep -c '^  advertise ipv4 unicast')" = 1 ] || fail "the routes stay away"
 start_agent
+settled
 agent undrain
 within 60 leaf_metric_is 0
 within 10 both
