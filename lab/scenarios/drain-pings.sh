@@ -36,4 +36,7 @@ settled
 agent undrain
 within 60 leaf_metric_is 0
 within 10 both
-exact "$(world 1001)"
+settled
+within 20 tenant_stands 1001
+nothing_planned
+expect_ping ext-1001 $VM4
