@@ -134,6 +134,10 @@ type5_is() { # type5_is VNI PREFIX...: exactly these, with that VNI as label and
 }
 
 type5_total() { [ "$(type5_routes | wc -l)" = "$1" ]; } # type5_total COUNT: over all VNIs
+leaf_metric_is() { # leaf_metric_is PREFIX METRIC: every path that the leaf has to it
+  vtysh -N leaf -c "show bgp l2vpn evpn $1 json" 2>/dev/null |
+    jq -e --argjson metric "$2" '[.. | objects | select(has("nexthops")) | .metric // 0] | length > 0 and all(. == $metric)' >/dev/null
+}
 gone_from_leaf() { # the leaf hears this node, and has nothing from it
   local routes
   routes=$(type5_routes) && [ -z "$routes" ] && leaf_hears l2VpnEvpn
@@ -172,10 +176,15 @@ start_stream() { # start_stream NETNS ADDRESS
 }
 
 stream_dark() { # stream_dark WHEN: ends the stream and says for how long nothing was answered, at most
+  local dark
   end_stream
+  dark=$(longest_dark) || fail "no ping of the stream was answered"
+  printf '       %s: dark for %d ms\n' "$1" "$dark"
+}
+
+longest_dark() { # of a stream that has ended, in milliseconds
   sed -n 's/^\[\([0-9.]*\)\].* bytes from .*/\1/p' /run/lab/stream |
-    awk -v when="$1" 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 }
-      END { printf "       %s: dark for %d ms\n", when, 1000 * gap; exit NR < 2 }' || fail "no ping of the stream was answered"
+    awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%d", 1000 * gap; exit NR < 2 }'
 }
 
 end_stream() {

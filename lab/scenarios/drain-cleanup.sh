@@ -11,14 +11,10 @@ within 120 tenant_stands 1001
 settled
 
 # A drain: less preferred with everything in place, then withdrawn, remembered over a restart, and taken back.
-leaf_metric_is() { # leaf_metric_is METRIC: every path that the leaf has to the VM
-  vtysh -N leaf -c "show bgp l2vpn evpn $VM4/32 json" 2>/dev/null |
-    jq -e --argjson metric "$1" '[.. | objects | select(has("nexthops")) | .metric // 0] | length > 0 and all(. == $metric)' >/dev/null
-}
-leaf_metric_is 0
+leaf_metric_is $VM4/32 0
 exit_status drain-keep 0 agent drain --keep
 says drain-keep 'ovn-nbctl lrp-set-gateway-chassis lrp-' 'drained: less-preferred'
-within 60 leaf_metric_is 4294967294
+within 60 leaf_metric_is $VM4/32 4294967294
 within 20 tenant_stands 1001
 exit_status drain-unasked 1 agent drain
 exit_status drain 0 agent drain --wait 1 --yes
@@ -35,7 +31,7 @@ same "addresses" "" "$(ip -o address show dev lo-1001 | grep -v ' fe80:' || true
 gone_from_leaf
 exit_status undrain 0 agent undrain
 within 60 tenant_stands 1001
-within 60 leaf_metric_is 0
+within 60 leaf_metric_is $VM4/32 0
 expect_ping ext-1001 $VM4
 
 # Broken where the agent cannot mend it: the link that fails is named, and doctor says what to do.

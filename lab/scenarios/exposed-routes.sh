@@ -63,10 +63,6 @@ expect_ping ext-1001 $VM4
 expect_ping ext-1001 $VM6
 
 step "a drain"
-leaf_metric_is() { # leaf_metric_is PREFIX METRIC: every path that the leaf has to it
-  vtysh -N leaf -c "show bgp l2vpn evpn $1 json" 2>/dev/null |
-    jq -e --argjson metric "$2" '[.. | objects | select(has("nexthops")) | .metric // 0] | length > 0 and all(. == $metric)' >/dev/null
-}
 exit_status drain-keep 0 agent drain --keep
 for prefix in $VM4/32 $VM6/128; do within 60 leaf_metric_is $prefix 4294967294; done
 within 20 tenant_stands 1001

@@ -239,7 +239,7 @@ impl Reconciler {
             return;
         };
         let (bgpd, type5) = (self.by_part(part, &held.bgpd), self.by_part(part, &held.type5));
-        self.compare(part, &parts, &held.bgpd, now);
+        self.compare(part, &parts, &held.bgpd, &bgpd, now);
         for one in parts {
             let of = |counts: &BTreeMap<Part, usize>| counts.get(&one).copied().unwrap_or_default();
             let count = Count { bgpd: of(&bgpd), type5: one.vni().map(|_| of(&type5)), at: now };
@@ -247,12 +247,20 @@ impl Reconciler {
         }
     }
 
-    /// Compares what bgpd has of a VRF with what stands there. A part that is still being built is not compared.
-    fn compare(&mut self, part: Part, parts: &[Part], hosts: &BTreeSet<IpAddr>, now: Instant) {
+    /// Compares what bgpd has of a VRF, by the parts that wish it too, with what stands there. A part that is still being built
+    /// is not compared.
+    fn compare(
+        &mut self,
+        part: Part,
+        parts: &[Part],
+        hosts: &BTreeSet<IpAddr>,
+        wished: &BTreeMap<Part, usize>,
+        now: Instant,
+    ) {
         if !self.core.is_built(part) {
             return self.counting.trust(part);
         }
-        let differing = self.differing(part, parts, hosts);
+        let differing = self.differing(part, parts, hosts, wished);
         if differing.is_empty() {
             self.counting.trust(part);
         } else if self.counting.doubt(part, &differing, now) {
@@ -260,24 +268,26 @@ impl Reconciler {
         }
     }
 
-    /// The hosts of a VRF that stand and that bgpd lacks, and those of the agent's that it has and that are gone.
-    fn differing(&self, part: Part, parts: &[Part], hosts: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        let mut had: BTreeMap<Part, usize> = BTreeMap::new();
+    /// The hosts of a VRF that stand and that bgpd lacks, and those of the agent's that it has and that are gone. Numbers cost
+    /// little; which ones they are is looked up where they differ, or may.
+    fn differing(
+        &self,
+        part: Part,
+        parts: &[Part],
+        hosts: &BTreeSet<IpAddr>,
+        wished: &BTreeMap<Part, usize>,
+    ) -> BTreeSet<IpAddr> {
         let mut differing = BTreeSet::new();
-        for &host in hosts {
-            let key = self.exposed_of(part.vni(), host).key();
-            match self.core.wished.get(&key) {
-                Some(wished) if !self.core.open.contains_key(&key) => {
-                    *had.entry(wished.part().counted()).or_default() += 1;
-                }
-                None if !self.core.actual.has(&key) && self.is_ours(part, host) => _ = differing.insert(host),
-                _ => {}
-            }
+        if wished.values().sum::<usize>() < hosts.len() {
+            let is_stale = |host: &&IpAddr| {
+                let key = self.exposed_of(part.vni(), **host).key();
+                !self.core.wished.has(&key) && !self.core.actual.has(&key) && self.is_ours(part, **host)
+            };
+            differing.extend(hosts.iter().filter(is_stale));
         }
-        // Numbers cost little; which ones they are is looked up where they differ, or may.
         let lacks = |one: &Part| {
             let standing = self.core.standing_hosts_of(*one);
-            standing.is_none_or(|standing| had.get(one).copied().unwrap_or_default() < standing)
+            standing.is_none_or(|standing| wished.get(one).copied().unwrap_or_default() < standing)
         };
         if parts.iter().any(lacks) {
             let standing = self.core.standing_hosts(|one| one == part).remove(&part).unwrap_or_default();

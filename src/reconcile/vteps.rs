@@ -45,39 +45,8 @@ impl Vteps {
             self.forgotten.entry(*vtep).or_insert(Try { times: 0, next: now });
         }
     }
-}
 
-impl Reconciler {
-    /// The tenant of a bridge.
-    fn tenant_on(&self, bridge: IfName) -> Option<&Tenant> {
-        let tenant = self.intent.tenant(names::vni_of(&bridge)?)?;
-        (names::bridge(tenant.vni) == bridge).then_some(tenant)
-    }
-
-    /// When zebra is to be told of VTEPs; None: not before FRR was read whole.
-    pub(super) fn vteps_deadline(&self) -> Option<Instant> {
-        let open = self.vteps.forgotten.iter().filter(|(_, one)| one.times <= MOST_TRIES);
-        let of_tenants = open.filter(|((bridge, _), _)| self.tenant_on(*bridge).is_some());
-        self.core.is_whole(PlaneId::Frr).then(|| of_tenants.map(|(_, one)| one.next).min())?
-    }
-
-    /// What bgpd is to tell zebra, when it is time for it.
-    pub(super) fn remind_zebra(&mut self, now: Instant) -> Option<(PlaneId, Command<Object>)> {
-        if self.vteps_deadline().is_none_or(|due| due > now) {
-            return None;
-        }
-        let due = self.vteps.forgotten.iter().filter(|(_, one)| one.times <= MOST_TRIES && one.next <= now);
-        let of_tenant = |vtep: &(IfName, IpAddr)| Some((*vtep, self.tenant_on(vtep.0)?));
-        let due = due.filter_map(|(vtep, _)| of_tenant(vtep));
-        let due: Vec<_> = due.map(|(vtep, tenant)| (vtep, (tenant.asn, names::vrf(tenant.vni)))).collect();
-        let told = due.into_iter().filter(|(vtep, _)| self.vteps.try_again(vtep, now));
-        let instances: BTreeSet<(Asn, IfName)> = told.map(|(_, instance)| instance).collect();
-        (!instances.is_empty()).then_some((PlaneId::Frr, Command::Ask(Question::TellZebra(instances))))
-    }
-}
-
-impl Vteps {
-    /// Zebra is to be told of this one; false: it was told often enough.
+    /// zebra is to be told of this one; false: it was told often enough.
     fn try_again(&mut self, vtep: &(IfName, IpAddr), now: Instant) -> bool {
         let Some(one) = self.forgotten.get_mut(vtep) else { return false };
         let (bridge, vtep) = vtep;
@@ -91,5 +60,36 @@ impl Vteps {
             tracing::error!(%bridge, %vtep, "zebra does not take the VTEP back: docs/troubleshooting.md says what else can be done");
         }
         goes_on
+    }
+}
+
+impl Reconciler {
+    /// Those on bridges of tenants that are not given up: when they are due, and of which tenant.
+    fn open_vteps(&self) -> impl Iterator<Item = (&(IfName, IpAddr), Instant, &Tenant)> {
+        let open = self.vteps.forgotten.iter().filter(|(_, one)| one.times <= MOST_TRIES);
+        open.filter_map(|(vtep, one)| Some((vtep, one.next, self.tenant_on(vtep.0)?)))
+    }
+
+    fn tenant_on(&self, bridge: IfName) -> Option<&Tenant> {
+        let tenant = self.intent.tenant(names::vni_of(&bridge)?)?;
+        (names::bridge(tenant.vni) == bridge).then_some(tenant)
+    }
+
+    /// When zebra is to be told of VTEPs; None: not before FRR was read whole.
+    pub(super) fn vteps_deadline(&self) -> Option<Instant> {
+        self.core.is_whole(PlaneId::Frr).then(|| self.open_vteps().map(|(_, next, _)| next).min())?
+    }
+
+    /// What bgpd is to tell zebra, when it is time for it.
+    pub(super) fn remind_zebra(&mut self, now: Instant) -> Option<(PlaneId, Command<Object>)> {
+        if self.vteps_deadline().is_none_or(|due| due > now) {
+            return None;
+        }
+        let due = self.open_vteps().filter(|(_, next, _)| *next <= now);
+        let due = due.map(|(vtep, _, tenant)| (*vtep, (tenant.asn, names::vrf(tenant.vni))));
+        let due: Vec<_> = due.collect();
+        let told = due.into_iter().filter(|(vtep, _)| self.vteps.try_again(vtep, now));
+        let instances: BTreeSet<(Asn, IfName)> = told.map(|(_, instance)| instance).collect();
+        (!instances.is_empty()).then_some((PlaneId::Frr, Command::Ask(Question::TellZebra(instances))))
     }
 }

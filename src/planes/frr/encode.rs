@@ -28,10 +28,12 @@ const PLACEHOLDER: RouteTarget = RouteTarget::As2(0, 0);
 /// What must stand for a moment before an instance gets another rd, MED, or other targets: nothing advertised, or nothing
 /// imported. Empty where the operation can be carried out at once.
 ///
-/// Both take routes away and bring the same prefixes back, and so do another MED and other export targets, to the mind of who imports them. zebra forgets the next hop of such a prefix, its neighbour and its
-/// MAC, when it hears of both in one burst: the new route's next hop is added as soon as it is read, the old one's removed
-/// later (`zebra_rib_queue_evpn_route_add` and `_del` in zebra/zapi_msg.c and zebra_rib.c of FRR 8.4). With another rd, MED or export target
-/// that happens to all who import our routes; `attributes_in_place`: none of them has such a zebra (mended in 8.4.5, 8.5.3 and 9.0.1).
+/// Both take routes away and bring the same prefixes back; to the mind of who imports them, another MED and other export
+/// targets do so, too. zebra forgets the next hop of such a prefix, its neighbour and its MAC, when it hears of both in one
+/// burst: the new route's next hop is added as soon as it is read, the old one's removed later
+/// (`zebra_rib_queue_evpn_route_add` and `_del` in zebra/zapi_msg.c and zebra_rib.c of FRR 8.4; mended in 8.4.5, 8.5.3 and
+/// 9.0.1). With another rd, MED or export target that happens to all who import our routes; `attributes_in_place`: none of
+/// them has such a zebra.
 ///
 /// After `no rd` bgpd goes on with the old one, although it does not show it (`evpn_unconfigure_vrf_rd` in
 /// bgpd/bgp_evpn_vty.c up to FRR 10.5, which derives one while the old one still counts as configured), until the L3VNI comes

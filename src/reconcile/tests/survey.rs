@@ -54,6 +54,21 @@ fn rig() -> Rig {
     rig
 }
 
+fn l3vni_is(rig: &mut Rig, up: bool) {
+    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up }));
+}
+
+/// zebra has lost something, does not have the L3VNI up, and takes nothing of what it is told.
+fn without_l3vni() -> Rig {
+    let mut rig = Rig::new(Cloud::seed());
+    rig.run();
+    rig.peers.deaf = true;
+    l3vni_is(&mut rig, false);
+    rig.run();
+    lost(&mut rig, 1, 0);
+    rig
+}
+
 #[test]
 fn what_zebra_has_lost_is_told_again_and_nothing_else() {
     let mut rig = rig();
@@ -107,7 +122,7 @@ fn prefixes_of_others_in_the_vrf_are_left_alone() {
 fn links_are_told_again_where_zebra_has_no_l3vni() {
     let mut rig = Rig::new(Cloud::seed());
     rig.run();
-    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
+    l3vni_is(&mut rig, false);
     rig.run();
     assert!(!rig.status().converged);
     lost(&mut rig, 1, 0);
@@ -234,14 +249,9 @@ fn many_tenants_in_doubt_are_looked_at_together() {
 
 #[test]
 fn a_doubt_does_not_wait_for_a_loss_that_cannot_be_mended() {
-    let mut rig = Rig::new(Cloud::seed());
-    rig.run();
-    rig.peers.deaf = true;
-    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
-    rig.run();
-    lost(&mut rig, 1, 0);
+    let mut rig = without_l3vni();
     pass(&mut rig, 300);
-    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: true }));
+    l3vni_is(&mut rig, true);
     workload(&mut rig, 20);
     rig.run();
     rig.peers.deaf = false;
@@ -306,19 +316,14 @@ fn a_route_that_zebra_did_not_hear_the_end_of_and_that_hides_the_one_that_expose
 /// `advertise-all-vni` is missing, say: no telling helps.
 #[test]
 fn what_does_not_come_by_being_told_is_told_ever_more_rarely() {
-    let mut rig = Rig::new(Cloud::seed());
-    rig.run();
-    rig.peers.deaf = true;
-    rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
-    rig.run();
-    lost(&mut rig, 1, 0);
+    let mut rig = without_l3vni();
     let of_vrf = |written: &[(Verb, Object)]| {
         let is_it = |object: &Object| object.key() == link("vrf-1001").into();
         written.iter().filter(|(_, object)| is_it(object)).count()
     };
     let mut told = 0;
     for _ in 0..10 {
-        rig.peers.put(FrrObject::Vrf(VrfVni { vrf: name("vrf-1001"), vni: Some(1001), up: false }));
+        l3vni_is(&mut rig, false);
         told += of_vrf(&pass(&mut rig, 60));
     }
     assert!((2..12).contains(&told), "{told}");
